@@ -1,0 +1,138 @@
+"""What `import prompt_tuning as pt` offers: the whole way from a model to predictions.
+
+Each function does with defaults what train.py, eval.py and infer.py do with every choice in sight.
+"""
+
+from collections.abc import Mapping, Sequence
+import os
+from typing import Any
+
+from jaxtyping import Array, Float
+import numpy as np
+
+from prompt_tuning import infer
+from prompt_tuning import models
+from prompt_tuning import train
+from prompt_tuning.checkpoints import learned
+from prompt_tuning.checkpoints import weights
+from prompt_tuning.data import tasks
+from prompt_tuning.data.files import FilesTask as FilesTask
+from prompt_tuning.data.shipped import shipped_task as shipped_task
+from prompt_tuning.evaluation import evaluator
+from prompt_tuning.methods import method as methods
+from prompt_tuning.methods import soft_prompt
+from prompt_tuning.prompts import files as prompt_files
+from prompt_tuning.prompts import initializers
+from prompt_tuning.training import loop
+from prompt_tuning.training import partition
+from prompt_tuning.training import sharding
+
+LENGTHS = {"inputs": 128, "targets": 8}
+Prompt = Float[Array, "P D"] | Float[np.ndarray, "P D"]
+
+
+def load_model(
+    path: str | os.PathLike, *, dtype: str = "float32", dropout_rate: float = 0.0
+) -> weights.FrozenModel:
+    """A frozen model by its folder, or by name if it ships with the project ("pocket_t5")."""
+    return models.PretrainedModel(path, dtype, dropout_rate).load()
+
+
+def train_prompt(
+    model: weights.FrozenModel,
+    task: tasks.Task,
+    *,
+    model_dir: str | os.PathLike,
+    steps: int,
+    length: int = 20,
+    initializer: initializers.Initializer | None = None,
+    task_feature_lengths: Mapping[str, int] = LENGTHS,
+    **options: Any,
+) -> loop.Result:
+    """Trains a prompt of `length` rows; the best one is then `read_prompt(model_dir)`.
+
+    Args:
+      model: the frozen model.
+      task: a shipped task, or files of your own.
+      model_dir: where everything is written; a run that is found there goes on.
+      steps: of training.
+      length: P.
+      initializer: first value of the prompt; None for the task's labels and sampled vocabulary.
+      task_feature_lengths: longest inputs and targets, in tokens; what is longer is cut.
+      **options: any other argument of `prompt_tuning.train.train`.
+    """
+    method = soft_prompt.SoftPrompt(length, initializer or _initializer(model, task, length))
+    return train.train(
+        model,
+        method,
+        task,
+        model_dir=model_dir,
+        train_steps=steps,
+        task_feature_lengths=task_feature_lengths,
+        **options,
+    )
+
+
+def read_prompt(path: str | os.PathLike) -> Float[np.ndarray, "P D"]:
+    """The prompt in a file, or the best one of a run's folder."""
+    path = learned.find_learned(path)
+    return prompt_files.read_prompt(
+        path / soft_prompt.file_name("encoder") if path.is_dir() else path
+    )
+
+
+def predict(
+    model: weights.FrozenModel,
+    prompt: Prompt | None,
+    texts: Sequence[str],
+    *,
+    task_feature_lengths: Mapping[str, int] = LENGTHS,
+    batch_size: int = 8,
+) -> list[str]:
+    """The text that the model, with this prompt or without one, gives for each input."""
+    method, params = _adapted(model, prompt)
+    numbered = [(str(number), text) for number, text in enumerate(texts)]
+    lengths = train.feature_lengths(task_feature_lengths)
+    rows = infer.predict_texts(model, method, params, numbered, lengths, batch_size)
+    return [row["prediction"] for row in rows]
+
+
+def score(
+    model: weights.FrozenModel,
+    prompt: Prompt | None,
+    task: tasks.Task,
+    *,
+    split: str = "test",
+    task_feature_lengths: Mapping[str, int] = LENGTHS,
+    batch_size: int = 32,
+) -> dict[str, float]:
+    """The task's metrics on a split, with this prompt or without one."""
+    method, params = _adapted(model, prompt)
+    layout = sharding.Layout()
+    adapted, mesh = method.network(model), layout.mesh()
+    options = evaluator.Options(
+        split,
+        *train.feature_lengths(task_feature_lengths),
+        batch_size,
+        sharding=sharding.batch_rows(mesh),
+    )
+    evaluation = evaluator.Evaluator(adapted, model, task, options)
+    return evaluator.flat_scores(evaluation(layout.put_params(adapted, params, mesh)))
+
+
+def _adapted(
+    model: weights.FrozenModel, prompt: Prompt | None
+) -> tuple[methods.Method, partition.Flat]:
+    if prompt is None:
+        return methods.Method(), model.params
+    prompt_files.check_prompt(prompt, "given", width=model.config.d_model)
+    method = soft_prompt.SoftPrompt(len(prompt))
+    return method, model.params | {method.trainable[0]: np.asarray(prompt)}
+
+
+def _initializer(
+    model: weights.FrozenModel, task: tasks.Task, length: int
+) -> initializers.Initializer:
+    sampled = initializers.SampledVocab(first=min(5000, model.vocabulary.vocab_size))
+    labels = getattr(task, "label_texts", None) or ()
+    return initializers.ClassLabels(labels, sampled) if 0 < len(labels) <= length else sampled

@@ -1,0 +1,175 @@
+"""Checks a configuration before anything is loaded: what is missing, unknown or of the wrong type.
+
+Only what an entry point reaches is required; a macro that nobody sets leaves its argument's default.
+"""
+
+from collections.abc import Sequence as SequenceType
+import inspect
+import types
+import typing
+from typing import Any
+
+from beartype import BeartypeConf
+from beartype import door
+import gin
+
+from prompt_tuning import gin_registration
+from prompt_tuning.cli import reading
+
+_CONF = BeartypeConf(is_pep484_tower=True)  # an int is a float where one is asked for
+_REQUIRED = "%gin.REQUIRED"
+
+
+def check(entry_point: str, sources: reading.Sources) -> list[str]:
+    """Checks all that `entry_point` reaches, and binds unset macros to their arguments' defaults.
+
+    Returns warnings. Raises ConfigError that lists everything that is wrong.
+    """
+    walk = _Walk(sources)
+    walk.configurable("", entry_point)
+    problems = walk.problems + _unknown_macros(sources)
+    if problems:
+        raise reading.ConfigError("\n".join(dict.fromkeys(problems)))
+    for macro, default in walk.defaults.items():
+        gin.bind_parameter((macro, reading.MACRO, "value"), default)
+    return _without_effect(sources, walk)
+
+
+class _Walk:
+    """Goes from an entry point through all references, and keeps what it meets."""
+
+    def __init__(self, sources: reading.Sources):
+        self.problems: list[str] = []
+        self.defaults: dict[str, Any] = {}  # of macros that nobody sets
+        self.visited: set[tuple[str, str]] = set()  # (scope, name)
+        self._sources = sources
+
+    def configurable(self, scope: str, name: str) -> None:
+        if (scope, name) in self.visited:
+            return
+        self.visited.add((scope, name))
+        bound = _bindings(scope, name)
+        for argument, described in gin_registration.arguments_of(name).items():
+            what = f"{name}.{argument}"
+            if argument in bound:
+                place = self._place(scope, name, argument)
+                self._value(bound[argument], described, what, place, scope)
+            elif described.required:
+                self.problems.append(f"{what} is not set. Add --gin.{what}=... or a gin file that sets it.")
+
+    def _place(self, scope: str, name: str, argument: str) -> str:
+        """Where the innermost scope that binds the argument does so."""
+        parts = scope.split("/") if scope else []
+        for length in range(len(parts), -1, -1):
+            key = "/".join(parts[:length]), name, argument
+            if key in self._sources.places:
+                return self._sources.place(key)
+        return self._sources.place(("", name, argument))
+
+    def _value(
+        self, value: Any, described: gin_registration.Argument, what: str, place: str, scope: str
+    ) -> None:
+        """Checks what is bound to `what` at `place`; references in it are met in `scope`."""
+        macro = reading.macro_name(value)
+        if macro is not None:
+            self._macro(macro, described, what, place)
+        elif isinstance(value, gin.config.ConfigurableReference):
+            self._reference(value, described, what, place, scope)
+        elif not (inner := list(reading.references(value))):
+            if not _fits(value, described.hint):
+                self.problems.append(
+                    f"{place}: {what} must be {_spelled(described.hint)}, found {value!r}."
+                )
+        else:
+            anything = gin_registration.Argument(Any, None)
+            for reference in inner:
+                self._value(reference, anything, what, place, scope)
+
+    def _macro(self, name: str, described: gin_registration.Argument, what: str, place: str) -> None:
+        self.visited.add((name, reading.MACRO))
+        bound = _bindings(name, reading.MACRO)
+        if "value" in bound and repr(bound["value"]) != _REQUIRED:
+            value_place = self._sources.place((name, reading.MACRO, "value"))
+            # Gin makes a macro's value in a scope of the macro's name.
+            self._value(bound["value"], described, f"{name} ({what})", value_place, name)
+        elif described.required:
+            self.problems.append(
+                f"{name} is not set, and {what} needs it ({place}). Add --gin.{name}=... or a gin "
+                "file that sets it."
+            )
+        else:
+            self.defaults.setdefault(name, described.default)
+
+    def _reference(
+        self,
+        reference: gin.config.ConfigurableReference,
+        described: gin_registration.Argument,
+        what: str,
+        place: str,
+        scope: str,
+    ) -> None:
+        name = reference.selector.split(".")[-1]
+        target = gin_registration.CONFIGURABLES.get(name)
+        wanted = [hint for hint in _alternatives(described.hint) if inspect.isclass(hint)]
+        if inspect.isclass(target) and wanted and not any(issubclass(target, x) for x in wanted):
+            self.problems.append(
+                f"{place}: {what} must be {_spelled(described.hint)}, found @{name}."
+            )
+        elif not reference.evaluate and wanted:
+            self.problems.append(f"{place}: {what}: write @{name}() for @{name}.")
+        self.configurable("/".join(reference.scopes) or scope, name)
+
+
+def _bindings(scope: str, name: str) -> dict[str, Any]:
+    selector = f"{scope}/{name}" if scope else name
+    return gin.get_bindings(selector, resolve_references=False)
+
+
+def _alternatives(hint: Any) -> list[Any]:
+    """The members of a union, without None and without protocols, which no class names."""
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    members = typing.get_args(hint) if union else [hint]
+    return [
+        member
+        for member in members
+        if member not in (type(None), Any) and not getattr(member, "_is_protocol", False)
+    ]
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if isinstance(value, str):  # text is a sequence of texts too, but nobody means that
+        members = _alternatives(hint)
+        return hint is Any or any(
+            door.is_bearable(value, member, conf=_CONF)
+            for member in members
+            if typing.get_origin(member) is not SequenceType
+        )
+    return door.is_bearable(value, hint, conf=_CONF)
+
+
+def _spelled(hint: Any) -> str:
+    """A type as people write it."""
+    return inspect.formatannotation(hint).replace("collections.abc.", "").replace("typing.", "")
+
+
+def _unknown_macros(sources: reading.Sources) -> list[str]:
+    """Macros that are set, but that nothing refers to: mostly misspelt."""
+    unknown = [
+        (key[0], place)
+        for key, place in sources.places.items()
+        if key[1] == reading.MACRO and key[0] not in sources.mentions
+    ]
+    return [
+        f"{place}: nothing uses a macro {name}.{reading.did_you_mean(name, list(sources.mentions))}"
+        for name, place in unknown
+    ]
+
+
+def _without_effect(sources: reading.Sources, walk: _Walk) -> list[str]:
+    """Flags that set what this run does not reach."""
+    reached = {name if name != reading.MACRO else scope for scope, name in walk.visited}
+    return [
+        f"{place} has no effect: this run does not use {name if name != reading.MACRO else scope}."
+        for (scope, name, _), place in sources.places.items()
+        if place.startswith("--gin.") and (name if name != reading.MACRO else scope) not in reached
+    ]

@@ -1,0 +1,163 @@
+"""What a run would do, without weights and without compiling: shapes, counts, memory, steps.
+
+Data is read, so that what is wrong with it shows here. Memory is arithmetic on shapes.
+"""
+
+from collections.abc import Iterable, Mapping
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from prompt_tuning import gin_registration
+from prompt_tuning.checkpoints import weights
+from prompt_tuning.cli import reading
+from prompt_tuning.data import tasks
+from prompt_tuning.evaluation import evaluator
+from prompt_tuning.methods import method as methods
+from prompt_tuning.t5 import network
+from prompt_tuning.train import feature_lengths
+from prompt_tuning.training import optimizers
+from prompt_tuning.training import partition
+from prompt_tuning.training import sharding
+from prompt_tuning.training import step as training_step
+
+Shapes = Mapping[str, jax.ShapeDtypeStruct]
+
+
+def plan(entry_point: str, arguments: Mapping[str, Any]) -> str:
+    """A report of what `entry_point` would do with these arguments; the model is not loaded."""
+    defaults = gin_registration.arguments_of(entry_point)
+    arguments = {name: known.default for name, known in defaults.items()} | arguments
+    model, method = arguments["model"].describe(), arguments["method"]
+    params = model.params | _added(method, model)
+    batch = batch_shapes(
+        arguments["batch_size"], *feature_lengths(arguments["task_feature_lengths"])
+    )
+    sections = {"Configuration": reading.configuration().splitlines()}
+    sections["Model"] = _model(model, method, params)
+    sections["Batch"] = [f"{name} {x.dtype} {list(x.shape)}" for name, x in batch.items()]
+    memory = _weights_memory(method.network(model), params, arguments["layout"])
+    if entry_point == "train":
+        memory |= _training_memory(
+            method, model, params, batch, arguments["optimizer"], arguments["layout"].mesh()
+        )
+        sections["Steps"] = _steps(arguments, model)
+    sections["Memory a device, by arithmetic"] = [f"{_size(x)}  {name}" for name, x in memory.items()]
+    return "\n".join(
+        line for title, lines in sections.items() for line in ("", f"== {title}", *lines)
+    )
+
+
+def batch_shapes(batch_size: int, inputs_length: int, targets_length: int) -> dict[str, Any]:
+    """The arrays of a batch, without their values."""
+    inputs, targets = (batch_size, inputs_length), (batch_size, targets_length)
+    return {
+        "encoder_input_tokens": jax.ShapeDtypeStruct(inputs, jnp.int32),
+        "decoder_input_tokens": jax.ShapeDtypeStruct(targets, jnp.int32),
+        "decoder_target_tokens": jax.ShapeDtypeStruct(targets, jnp.int32),
+        "decoder_loss_weights": jax.ShapeDtypeStruct(targets, jnp.float32),
+    }
+
+
+def kept_for_gradient(
+    model: network.T5, trained: Shapes, frozen: Shapes, batch: Shapes
+) -> list[jax.ShapeDtypeStruct]:
+    """What a step computes on the way forward and keeps for the way back.
+
+    As JAX traces it; XLA fuses and recomputes, and so keeps less.
+    """
+
+    def kept(trained, frozen, batch):
+        def loss(trained):
+            return training_step.batch_loss(model, {**frozen, **trained}, batch).loss
+
+        given = {id(x) for x in jax.tree.leaves((trained, frozen, batch))}
+        _, backward = jax.vjp(loss, trained)
+        return [x for x in jax.tree.leaves(backward) if id(x) not in given]
+
+    return jax.eval_shape(kept, trained, frozen, batch)
+
+
+def _added(method: methods.Method, model: weights.FrozenModel) -> Shapes:
+    """The parameters that a method adds; runs its checks against the vocabulary and shapes."""
+
+    def initial(params):
+        with jax.ensure_compile_time_eval():  # initialisers index files by numbers they draw
+            described = dataclasses.replace(model, params=params)
+            return method.initial(described, jax.random.key(0))
+
+    return jax.eval_shape(initial, dict(model.params))
+
+
+def _model(model: weights.FrozenModel, method: methods.Method, params: Shapes) -> list[str]:
+    labels = partition.labels(dict(params), method.trainable)
+    trained = _count(x for name, x in params.items() if labels[name] == partition.TRAINED)
+    total = _count(params.values())
+    return [
+        f"{model.name}: {model.config}",
+        f"vocabulary {model.vocabulary.name}, {model.vocabulary.vocab_size:,} ids",
+        f"{type(method).__name__}: {total - trained:,} frozen parameters, {trained:,} trained "
+        f"({trained / total:.4%})",
+    ]
+
+
+def _weights_memory(
+    model: network.T5, params: Shapes, layout: sharding.Layout
+) -> dict[str, float]:
+    shardings = layout.param_shardings(model, layout.mesh())
+    shapes = [
+        jax.ShapeDtypeStruct(shardings[name].shard_shape(x.shape), x.dtype)
+        for name, x in params.items()
+    ]
+    return {"parameters": _bytes(shapes)}
+
+
+def _training_memory(
+    method: methods.Method,
+    model: weights.FrozenModel,
+    params: Shapes,
+    batch: Shapes,
+    optimizer: optax.GradientTransformation | None,
+    mesh: jax.sharding.Mesh,
+) -> dict[str, float]:
+    trained, frozen = partition.split(dict(params), method.trainable)
+    state = jax.eval_shape((optimizer or optimizers.adafactor()).init, trained)
+    kept = kept_for_gradient(method.network(model), trained, frozen, batch)
+    return {
+        "gradient": _bytes(trained.values()),
+        "optimizer state": _bytes(jax.tree.leaves(state)),
+        "kept for the gradient, at most": _bytes(kept) / mesh.shape[sharding.DATA],
+    }
+
+
+def _steps(arguments: Mapping[str, Any], model: weights.FrozenModel) -> list[str]:
+    """Steps and epochs; reads both splits, as the run would."""
+    lengths = feature_lengths(arguments["task_feature_lengths"])
+    task: tasks.Task = arguments["task"]
+    cache_dir, eval_split = arguments["cache_dir"], arguments["eval_split"]
+    rows = task.rows(arguments["train_split"], model.vocabulary, *lengths, cache_dir=cache_dir)
+    steps, batch_size = arguments["train_steps"], arguments["batch_size"]
+    lines = [f"{steps:,} steps of {batch_size} examples, {steps * batch_size:,} in all"]
+    if hasattr(rows, "__len__"):
+        lines.append(f"{steps * batch_size / len(rows):.3g} epochs of {len(rows):,} examples")
+    if arguments["eval_period"] is not None:
+        options = evaluator.Options(eval_split, *lengths, batch_size, cache_dir=cache_dir)
+        evaluator.Evaluator(arguments["method"].network(model), model, task, options)
+        lines.append(f"evaluated on {eval_split} every {arguments['eval_period']} steps")
+    return lines
+
+
+def _count(shapes: Iterable[Any]) -> int:
+    return sum(math.prod(x.shape) for x in shapes)
+
+
+def _bytes(shapes: Iterable[Any]) -> int:
+    return sum(math.prod(x.shape) * jnp.dtype(x.dtype).itemsize for x in shapes)
+
+
+def _size(number: float) -> str:
+    return f"{number / 2**30:8.2f} GiB" if number >= 2**30 else f"{number / 2**20:8.2f} MiB"

@@ -1,0 +1,65 @@
+"""Tasks of which this machine has only the cache that another one made."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from prompt_tuning.data.cache import cached_examples, cached_splits
+from prompt_tuning.data.examples import DataError, Examples
+from prompt_tuning.data.metrics import Results, check_metrics, score
+from prompt_tuning.data.tasks import ExamplesTask
+from prompt_tuning.data.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class CachedTask(ExamplesTask):
+    """A seqio task's cached examples on a machine without seqio.
+
+    Attributes:
+      name: the task's, where the cache was made.
+      cache_dir: the folder with its files, copied from there.
+      labels: legal target texts, if its metrics need them.
+      metrics: names in metrics.py; seqio's own are not to be had here.
+    """
+
+    name: str
+    cache_dir: str
+    labels: Sequence[str] | None = None
+    metrics: Sequence[str] = ("accuracy",)
+
+    def __post_init__(self):
+        check_metrics(self.metrics, has_labels=self.labels is not None)
+
+    @property
+    def splits(self) -> Collection[str]:
+        return cached_splits(self.cache_dir, self.name)
+
+    def load(
+        self,
+        split: str,
+        vocabulary: Vocabulary,
+        inputs_length: int,
+        targets_length: int,
+        cache_dir: str | None = None,
+    ) -> Examples:
+        """The split as it was cached in the task's own folder."""
+        del cache_dir
+        identity = {
+            "task": self.name,
+            "split": split,
+            "vocabulary": vocabulary.fingerprint,
+            "inputs_length": inputs_length,
+            "targets_length": targets_length,
+        }
+
+        def not_there():
+            raise DataError(
+                f"task {self.name}, split {split!r}: {self.cache_dir} has nothing for {vocabulary.name} and lengths "
+                f"{inputs_length}, {targets_length}, only splits {list(self.splits)}: make the cache with these where seqio is installed"
+            )
+
+        return cached_examples(self.cache_dir, identity, not_there)
+
+    def score(self, examples: Examples, predictions: Sequence[str], vocabulary: Vocabulary) -> dict[str, float]:
+        """The named metrics, in per cent."""
+        results = Results([row["targets"] for row in examples.fields], predictions, self.labels, examples.fields)
+        return score(self.metrics, results, vocabulary)

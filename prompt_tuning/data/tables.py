@@ -1,0 +1,147 @@
+"""Rows of TSV, CSV and JSONL files with their place; a row that cannot be read is an error in its place.
+
+What a task makes of the columns is files.py's part.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from prompt_tuning.data.examples import DataError
+
+
+class RowError(DataError):
+    """What is wrong with one row; whoever reports it adds the place."""
+
+
+Columns = dict[str, object]
+NumberedRow = tuple[int, Columns | RowError]
+
+
+def read_table(path: str | Path, required: Sequence[str]) -> Iterator[NumberedRow]:
+    """(row number, columns by name) of each row of a `.tsv` (tabs, no quoting), `.csv` or `.jsonl` file.
+
+    The number is that of the row's first line, from 1. Values are text, in JSONL anything. Blank lines at the end are
+    not rows. Raises DataError for another suffix, no rows, or a header without a required column.
+    """
+    path = Path(path)
+    if path.suffix not in _READERS:
+        raise DataError(f"{path}: data files end in {', '.join(_READERS)}")
+    # Bytes that are no UTF-8 come through as lone surrogates, so that one bad row does not hide the others.
+    text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape").rstrip("\r\n")
+    if not text:
+        raise DataError(f"{path}: the file is empty")
+    empty = True
+    for number, columns in _READERS[path.suffix](text, required, path):
+        empty = False
+        yield number, columns
+    if empty:
+        raise DataError(f"{path}: a header and no rows")
+
+
+def expand(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    """One path or several as a list; one with a `*` becomes the files it matches, or stays if there are none."""
+    expanded = []
+    for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
+        matching = sorted(path.parent.glob(path.name)) if "*" in path.name else []
+        expanded += matching or [path]
+    return expanded
+
+
+def missing_column(name: str, found: Sequence[str]) -> str:
+    """Words for a column that is not there: what was found and which name is near."""
+    return f"no column {name!r}; found {', '.join(map(repr, found))}{nearest(name, found)}"
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """`; nearest: 'x'` for error messages, or nothing."""
+    close = get_close_matches(name, names, n=1)
+    return f"; nearest: {close[0]!r}" if close else ""
+
+
+def check_unicode(text: str) -> None:
+    """Raises RowError where `text` holds what was no UTF-8 in the file, or half a surrogate pair from a JSON escape."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise RowError(f"not UTF-8 near {text[max(0, error.start - 20) : error.start]!r}") from error
+
+
+def _read_tsv(text: str, required: Sequence[str], path: Path) -> Iterator[NumberedRow]:
+    lines = enumerate((line.removesuffix("\r") for line in text.split("\n")), start=1)
+    return _with_header(((number, line.split("\t") if line else []) for number, line in lines), required, path)
+
+
+def _read_csv(text: str, required: Sequence[str], path: Path) -> Iterator[NumberedRow]:
+    return _with_header(_csv_records(text), required, path)
+
+
+def _csv_records(text: str) -> Iterator[tuple[int, list[str] | RowError]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    while True:
+        first = reader.line_num + 1
+        try:
+            yield first, next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield first, RowError(f"not CSV up to line {reader.line_num}: {error}")
+
+
+def _with_header(
+    records: Iterator[tuple[int, list[str] | RowError]], required: Sequence[str], path: Path
+) -> Iterator[NumberedRow]:
+    _, header = next(records)
+    _check_header(header, required, path)
+    for number, cells in records:
+        yield number, cells if isinstance(cells, RowError) else _columns(header, cells)
+
+
+def _check_header(header: list[str] | RowError, required: Sequence[str], path: Path) -> None:
+    place = f"{path}, row 1 (read as the header)"
+    if isinstance(header, RowError):
+        raise DataError(f"{place}: {header}")
+    repeated = {name for name in header if header.count(name) > 1}
+    if repeated:
+        raise DataError(f"{place}: columns {', '.join(sorted(repeated))} stand there more than once")
+    for name in required:
+        if name not in header:
+            raise DataError(f"{place}: {missing_column(name, header)}")
+
+
+def _columns(header: list[str], cells: list[str]) -> Columns | RowError:
+    try:
+        check_unicode("\t".join(cells))
+    except RowError as error:
+        return error
+    if not cells:
+        return RowError("blank row")
+    if len(cells) != len(header):
+        return RowError(f"{len(cells)} columns where the header has {len(header)}: {', '.join(header)}")
+    return dict(zip(header, cells))
+
+
+def _read_jsonl(text: str, required: Sequence[str], path: Path) -> Iterator[NumberedRow]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        yield number, _json_columns(line, required)
+
+
+def _json_columns(line: str, required: Sequence[str]) -> Columns | RowError:
+    try:
+        check_unicode(line)
+        columns = json.loads(line)
+    except RowError as error:
+        return error
+    except (ValueError, RecursionError) as error:
+        return RowError(f"not JSON: {error}")
+    if not isinstance(columns, dict):
+        return RowError(f"a JSON object is needed, found {type(columns).__name__}")
+    missing = [name for name in required if name not in columns]
+    return RowError(missing_column(missing[0], list(columns))) if missing else columns
+
+
+_READERS = {".tsv": _read_tsv, ".csv": _read_csv, ".jsonl": _read_jsonl}
+SUFFIXES = tuple(_READERS)

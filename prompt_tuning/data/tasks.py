@@ -1,0 +1,204 @@
+"""What a task is to training and evaluation: a name, splits, rows of each, and how it is scored.
+
+Three kinds: examples with text targets (the base class here; files.py and seqio_tasks/ have the
+tasks), plain text for pre-training, and mixtures. Which names mean which task is shipped.py's part.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from prompt_tuning.data.batches import ExampleRows, Rows
+from prompt_tuning.data.examples import DataError, Examples
+from prompt_tuning.data.mixtures import MixedRows
+from prompt_tuning.data.objectives import Objective, SpanCorruption
+from prompt_tuning.data.text import TextRows, load_tokens
+from prompt_tuning.data.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
+HELD_OUT_METRIC = "-loss_per_token"
+
+
+class Task(Protocol):
+    """A named source of rows for each of its splits.
+
+    `metric` is the score that tells which evaluation was best; a leading "-" says lower is better.
+    """
+
+    name: str
+
+    @property
+    def metric(self) -> str: ...
+
+    @property
+    def splits(self) -> Collection[str]: ...
+
+    def rows(
+        self,
+        split: str,
+        vocabulary: Vocabulary,
+        inputs_length: int,
+        targets_length: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        cache_dir: str | None = None,
+    ) -> Rows: ...
+
+
+class ExamplesTask:
+    """What all tasks with text targets share. A subclass has `load`, `score` and `splits`."""
+
+    name: str
+    metrics: Sequence[str]
+
+    @property
+    def metric(self) -> str:
+        return self.metrics[0]
+
+    def load(
+        self,
+        split: str,
+        vocabulary: Vocabulary,
+        inputs_length: int,
+        targets_length: int,
+        cache_dir: str | None = None,
+    ) -> Examples:
+        """The split as tokens, cut to the given lengths."""
+        raise NotImplementedError
+
+    def score(
+        self, examples: Examples, predictions: Sequence[str], vocabulary: Vocabulary
+    ) -> dict[str, float]:
+        """The task's metrics for one predicted text an example, in the examples' order."""
+        raise NotImplementedError
+
+    def rows(
+        self,
+        split: str,
+        vocabulary: Vocabulary,
+        inputs_length: int,
+        targets_length: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        cache_dir: str | None = None,
+    ) -> ExampleRows:
+        """Rows over shuffled epochs of the split's examples."""
+        examples = load_examples(self, split, vocabulary, inputs_length, targets_length, cache_dir)
+        return ExampleRows(examples, seed, shuffle)
+
+
+def load_examples(
+    task: ExamplesTask,
+    split: str,
+    vocabulary: Vocabulary,
+    inputs_length: int,
+    targets_length: int,
+    cache_dir: str | None = None,
+) -> Examples:
+    """`task.load`, with a line in the log about what was read, cut and left out."""
+    examples = task.load(split, vocabulary, inputs_length, targets_length, cache_dir)
+    report = examples.report
+    lost = report.rows_skipped + report.inputs_truncated + report.targets_truncated
+    log.log(logging.WARNING if lost else logging.INFO, "%s, %s: %s", task.name, split, report)
+    return examples
+
+
+@dataclass(frozen=True)
+class TextTask:
+    """Plain text, one document a line, corrupted by an objective; scored by its held-out loss.
+
+    Attributes:
+      name: what the task is called in reports.
+      files: path, or several, of each split.
+      objective: a class of objectives.py, or anything called in the same way.
+    """
+
+    name: str
+    files: Mapping[str, str | Sequence[str]]
+    objective: Callable[[Vocabulary, int, int], Objective] = SpanCorruption
+
+    @property
+    def metric(self) -> str:
+        return HELD_OUT_METRIC
+
+    @property
+    def splits(self) -> Collection[str]:
+        return self.files.keys()
+
+    def rows(
+        self,
+        split: str,
+        vocabulary: Vocabulary,
+        inputs_length: int,
+        targets_length: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        cache_dir: str | None = None,
+    ) -> TextRows:
+        """Corrupted chunks of the split's text; with `shuffle` off always the same."""
+        if split not in self.files:
+            raise DataError(f"task {self.name} has no split {split!r}, only {', '.join(self.files)}")
+        tokens = load_tokens(self.files[split], vocabulary, cache_dir)
+        objective = self.objective(vocabulary, inputs_length, targets_length)
+        return TextRows(tokens, objective, seed, shuffle, self.name)
+
+
+@dataclass(frozen=True)
+class MixtureTask:
+    """Tasks mixed row by row at `rates`, of which only the ratios count; each is scored by itself.
+
+    Scores are called `task/score`, by the names given here. The best evaluation is that of the
+    first task's metric.
+    """
+
+    name: str
+    tasks: Mapping[str, Task]
+    rates: Mapping[str, float]
+
+    def __post_init__(self):
+        if set(self.tasks) != set(self.rates) or not self.tasks:
+            raise DataError(
+                f"mixture {self.name}: tasks {sorted(self.tasks)} have rates for {sorted(self.rates)}: "
+                "give one rate a task"
+            )
+
+    @property
+    def metric(self) -> str:
+        name, task = next(iter(self.tasks.items()))
+        sign = "-" if task.metric.startswith("-") else ""
+        return f"{sign}{name}/{task.metric.removeprefix('-')}"
+
+    @property
+    def splits(self) -> Collection[str]:
+        """Splits that any of the tasks has."""
+        return list(dict.fromkeys(split for task in self.tasks.values() for split in task.splits))
+
+    def rows(
+        self,
+        split: str,
+        vocabulary: Vocabulary,
+        inputs_length: int,
+        targets_length: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        cache_dir: str | None = None,
+    ) -> MixedRows:
+        """Rows of all tasks, each over its own epochs."""
+        sources = {
+            name: task.rows(
+                split,
+                vocabulary,
+                inputs_length,
+                targets_length,
+                seed=seed,
+                shuffle=shuffle,
+                cache_dir=cache_dir,
+            )
+            for name, task in self.tasks.items()
+        }
+        return MixedRows(sources, self.rates, seed)

@@ -1,0 +1,102 @@
+"""Scores what was learned on a task's split: `python -m prompt_tuning.eval`.
+
+`evaluate` is plain Python and needs no gin; `main` makes its arguments from gin files.
+"""
+
+from collections.abc import Mapping
+import logging
+import os
+import pathlib
+
+import jax
+
+from prompt_tuning.checkpoints import learned
+from prompt_tuning.checkpoints import weights
+from prompt_tuning.data import tasks
+from prompt_tuning.evaluation import evaluate as files
+from prompt_tuning.evaluation import evaluator
+from prompt_tuning.methods import method as methods
+from prompt_tuning.train import feature_lengths
+from prompt_tuning.training import sharding
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(
+    model: weights.FrozenModel,
+    method: methods.Method,
+    task: tasks.Task,
+    *,
+    output_dir: str | os.PathLike,
+    task_feature_lengths: Mapping[str, int],
+    prompt_file: str | os.PathLike | None = None,
+    split: str = "validation",
+    batch_size: int = 32,
+    max_examples: int | None = None,
+    cache_dir: str | None = None,
+    layout: sharding.Layout = sharding.Layout(),
+) -> dict[str, float]:
+    """Evaluates a prompt on every example of a split, and writes what came of it.
+
+    In `output_dir`: metrics.json, and predictions.jsonl (`predictions-TASK.jsonl` in a mixture)
+    where the task has target texts.
+
+    Args:
+      model: the frozen model.
+      method: what is added to it.
+      task: a task or mixture.
+      output_dir: where results are written (EVAL_OUTPUT_DIR).
+      task_feature_lengths: {"inputs": T, "targets": L}, in tokens (TASK_FEATURE_LENGTHS).
+      prompt_file: a prompt file, or the MODEL_DIR of a run, of which the best is taken; None
+        evaluates a method that trains nothing (PROMPT_FILE).
+      split: of the task (EVAL_SPLIT).
+      batch_size: B, examples at once over all devices (BATCH_SIZE).
+      max_examples: evaluate a fixed random part of the split.
+      cache_dir: where tokenised data is kept, if anywhere.
+      layout: how arrays lie on the devices.
+
+    Returns:
+      The scores, as in metrics.json.
+    """
+    mesh = layout.mesh()
+    sharding.check_batch_size(batch_size, 1, mesh)
+    options = evaluator.Options(
+        split,
+        *feature_lengths(task_feature_lengths),
+        batch_size,
+        max_examples,
+        cache_dir,
+        sharding.batch_rows(mesh),
+    )
+    adapted = method.network(model)
+    evaluation = evaluator.Evaluator(adapted, model, task, options)
+    params = learned.adapted_params(model, method, prompt_file)
+    outcomes = evaluation(layout.put_params(adapted, params, mesh))
+    scores = evaluator.flat_scores(outcomes)
+    if jax.process_index() == 0:
+        _write(pathlib.Path(output_dir), outcomes, scores)
+    return scores
+
+
+def _write(
+    folder: pathlib.Path, outcomes: Mapping[str, evaluator.Outcome], scores: Mapping[str, float]
+) -> None:
+    for name, outcome in outcomes.items():
+        if outcome.predictions:
+            file = f"predictions-{name.replace('/', '-')}.jsonl" if name else "predictions.jsonl"
+            files.write_predictions(folder / file, outcome.predictions)
+    files.write_metrics(folder / "metrics.json", scores)
+    for name, value in scores.items():
+        log.info("%s %.4g", name, value)
+    log.info("Written to %s", folder)
+
+
+def main() -> None:
+    """The command line; exits with 2 where the configuration is wrong."""
+    from prompt_tuning.cli import command
+
+    command.run("evaluate", evaluate)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Every name that gin files may use. Importing this module tells gin about them."""
+
+from collections.abc import Callable
+import dataclasses
+import inspect
+import pathlib
+import typing
+from typing import Any
+
+import gin
+
+from prompt_tuning import eval as evaluation
+from prompt_tuning import infer
+from prompt_tuning import models
+from prompt_tuning import train
+from prompt_tuning.data import files
+from prompt_tuning.data import objectives
+from prompt_tuning.data import shipped
+from prompt_tuning.data import tasks
+from prompt_tuning.methods import method
+from prompt_tuning.methods import model_tuning
+from prompt_tuning.methods import soft_prompt
+from prompt_tuning.prompts import initializers
+from prompt_tuning.t5 import config as t5_config
+from prompt_tuning.training import optimizers
+from prompt_tuning.training import sharding
+
+# The project's own gin files: beside the package in a checkout, inside it when installed.
+_PACKAGE = pathlib.Path(__file__).parent
+GIN_FOLDER = next(
+    (folder for folder in (_PACKAGE / "gin", _PACKAGE.parent / "gin") if folder.is_dir()), None
+)
+
+ENTRY_POINTS = {"train": train.train, "evaluate": evaluation.evaluate, "infer": infer.infer}
+
+PARTS = [
+    models.PretrainedModel,
+    models.NewModel,
+    t5_config.T5Config,
+    sharding.Layout,
+    # Methods and the prompt's first value.
+    method.Method,
+    soft_prompt.SoftPrompt,
+    model_tuning.ModelTuning,
+    initializers.Uniform,
+    initializers.SampledVocab,
+    initializers.ClassLabels,
+    initializers.FromText,
+    initializers.FromFile,
+    initializers.AverageOf,
+    # Optimizers and schedules.
+    optimizers.adafactor,
+    optimizers.adamw,
+    optimizers.muon,
+    optimizers.warmup_cosine,
+    # Tasks.
+    shipped.find_task,
+    files.FilesTask,
+    tasks.TextTask,
+    tasks.MixtureTask,
+    objectives.SpanCorruption,
+    objectives.PrefixLM,
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Argument:
+    """What can be bound: the type it must have, and its default (`inspect.Parameter.empty` if none)."""
+
+    hint: Any
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        return self.default is inspect.Parameter.empty
+
+
+def arguments_of(name: str) -> dict[str, Argument]:
+    """The arguments of whatever gin knows by this name."""
+    known = CONFIGURABLES.get(name.split(".")[-1]) or gin.get_configurable(name)
+    described = known.__init__ if inspect.isclass(known) else known
+    hints = typing.get_type_hints(described)
+    return {
+        parameter.name: Argument(hints.get(parameter.name, Any), parameter.default)
+        for parameter in inspect.signature(known).parameters.values()
+    }
+
+
+def _collector(function: Callable) -> Callable[..., dict[str, Any]]:
+    """What gin calls in place of an entry point: it returns the arguments that gin made.
+
+    The model among them is only described; who calls the entry point loads it.
+    """
+
+    def collect(**arguments):
+        return arguments
+
+    collect.__signature__ = inspect.signature(function)
+    collect.__annotations__ = function.__annotations__ | {"model": models.Model}
+    return collect
+
+
+# Name -> what stands behind it, with its signature.
+CONFIGURABLES: dict[str, Callable] = {part.__name__: part for part in PARTS} | {
+    name: _collector(function) for name, function in ENTRY_POINTS.items()
+}
+
+for _name, _configurable in CONFIGURABLES.items():
+    gin.external_configurable(_configurable, name=_name, module="prompt_tuning")

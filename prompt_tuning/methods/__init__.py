@@ -1,0 +1,1 @@
+"""Ways to adapt the frozen model, one file each."""

@@ -1,0 +1,52 @@
+"""What every method says: what it adds to the network, and what is trained.
+
+The network, the loop, evaluation and checkpoints know a method only through
+this class. A new method is a new file with a subclass.
+"""
+
+import dataclasses
+import pathlib
+from typing import ClassVar
+
+import jax
+
+from prompt_tuning.checkpoints import weights
+from prompt_tuning.t5 import network
+from prompt_tuning.training import partition
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+  """The method that adds nothing and trains nothing: the frozen model as it is."""
+
+  # Whether `write` is cheap enough to be called at every save of a run.
+  writes_every_save: ClassVar[bool] = False
+
+  @property
+  def trainable(self) -> tuple[str, ...]:
+    """Regexes of the names of the parameters that are trained."""
+    return ()
+
+  def hooks(self, base: weights.FrozenModel) -> network.Hooks:
+    """Factories of the modules added to the network, by point."""
+    del base
+    return {}
+
+  def initial(self, base: weights.FrozenModel, key: jax.Array) -> partition.Flat:
+    """First values of the parameters that the method adds."""
+    del base, key
+    return {}
+
+  def write(self, base: weights.FrozenModel, trained: partition.Flat,
+            folder: pathlib.Path) -> None:
+    """Writes what was learned, in the form its users read, into `folder`."""
+    del base, trained, folder
+
+  def read(self, base: weights.FrozenModel, path: pathlib.Path) -> partition.Flat:
+    """Reads what `write` wrote: the trained parameters."""
+    del base, path
+    return {}
+
+  def network(self, base: weights.FrozenModel) -> network.T5:
+    """The network with this method's modules in place."""
+    return network.T5(base.config, self.hooks(base))

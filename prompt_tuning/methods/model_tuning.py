@@ -1,0 +1,26 @@
+"""Model tuning and pre-training: nothing is added, every parameter is trained."""
+
+import dataclasses
+import pathlib
+
+from prompt_tuning.checkpoints import weights
+from prompt_tuning.methods import method
+from prompt_tuning.training import partition
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelTuning(method.Method):
+  """The paper's baseline, through the same loop as a prompt."""
+
+  @property
+  def trainable(self) -> tuple[str, ...]:
+    return (".*",)
+
+  def write(self, base: weights.FrozenModel, trained: partition.Flat,
+            folder: pathlib.Path) -> None:
+    """A model folder, which INITIAL_CHECKPOINT_PATH takes."""
+    weights.save_model(folder, base, trained)
+
+  def read(self, base: weights.FrozenModel, path: pathlib.Path) -> partition.Flat:
+    """The parameters of a tuned model's folder."""
+    return weights.load_model(path, dtype=base.config.dtype).params

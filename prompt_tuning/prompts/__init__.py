@@ -1,0 +1,1 @@
+"""The learned part: the prompt module, its initialisers, files and neighbours."""

@@ -1,0 +1,160 @@
+"""Trains a prompt, or whatever a method trains: `python -m prompt_tuning.train`.
+
+`train` is plain Python and needs no gin; `main` makes its arguments from gin files. From here the
+gradient is two files away: training/loop.py, training/step.py.
+"""
+
+from collections.abc import Callable, Mapping
+import os
+
+import jax
+import optax
+
+from prompt_tuning.checkpoints import weights
+from prompt_tuning.data import batches as data_batches
+from prompt_tuning.data import tasks
+from prompt_tuning.evaluation import evaluator
+from prompt_tuning.methods import method as methods
+from prompt_tuning.training import loop
+from prompt_tuning.training import optimizers
+from prompt_tuning.training import partition
+from prompt_tuning.training import sharding
+
+
+def train(
+    model: weights.FrozenModel,
+    method: methods.Method,
+    task: tasks.Task,
+    *,
+    model_dir: str | os.PathLike,
+    train_steps: int,
+    task_feature_lengths: Mapping[str, int],
+    batch_size: int = 32,
+    optimizer: optax.GradientTransformation | None = None,
+    seed: int = 0,
+    accumulate: int = 1,
+    train_split: str = "train",
+    eval_split: str = "validation",
+    eval_period: int | None = 100,
+    max_eval_examples: int | None = None,
+    metric: str | None = None,
+    patience: int | None = None,
+    save_period: int = 100,
+    log_period: int = 10,
+    keep: int = 2,
+    cache_dir: str | None = None,
+    layout: sharding.Layout = sharding.Layout(),
+) -> loop.Result:
+    """Trains what `method` names on `task`, evaluates as it goes, and keeps the best.
+
+    A run that is found in `model_dir` goes on where it stopped. What is written there stands in
+    training/loop.py.
+
+    Args:
+      model: the frozen model, or the one to tune.
+      method: what is added to it and what is trained.
+      task: where examples come from and how they are scored.
+      model_dir: where everything is written (MODEL_DIR).
+      train_steps: steps of the whole run (TRAIN_STEPS).
+      task_feature_lengths: {"inputs": T, "targets": L}, in tokens (TASK_FEATURE_LENGTHS).
+      batch_size: B, examples a step over all devices (BATCH_SIZE).
+      optimizer: of what is trained; None for the paper's Adafactor.
+      seed: of the batches' order, the first prompt and dropout (SEED).
+      accumulate: cut each batch into this many parts whose gradients add up.
+      train_split: split to train on.
+      eval_split: split to evaluate on while training.
+      eval_period: steps between evaluations; None for none at all (EVAL_PERIOD).
+      max_eval_examples: evaluate on a fixed random part of the split.
+      metric: score that tells the best evaluation, "-name" if lower is better; None for the task's.
+      patience: stop after this many evaluations without a better one; None for never.
+      save_period: steps between saves.
+      log_period: steps between logged scalars.
+      keep: saves to keep for resuming.
+      cache_dir: where tokenised data is kept, if anywhere.
+      layout: how arrays lie on the devices.
+
+    Raises:
+      DataError: data is missing or malformed; by file and row, before anything is compiled.
+      loop.NotFiniteError: the loss became infinite or NaN.
+    """
+    inputs_length, targets_length = feature_lengths(task_feature_lengths)
+    mesh = layout.mesh()
+    sharding.check_batch_size(batch_size, accumulate, mesh)
+    rows = task.rows(
+        train_split, model.vocabulary, inputs_length, targets_length, seed=seed, cache_dir=cache_dir
+    )
+    batches = data_batches.Batches(
+        rows,
+        batch_size,
+        inputs_length,
+        targets_length,
+        jax.process_index(),
+        jax.process_count(),
+    )
+    evaluate = None
+    if eval_period is not None:
+        options = evaluator.Options(
+            eval_split,
+            inputs_length,
+            targets_length,
+            batch_size,
+            max_eval_examples,
+            cache_dir,
+            sharding.batch_rows(mesh),
+        )
+        evaluate = _evaluation(
+            model, method, task, options, sharding.put_batch(batches(0)[0], mesh)
+        )
+    return loop.train(
+        model,
+        method,
+        batches,
+        model_dir=model_dir,
+        steps=train_steps,
+        optimizer=optimizer or optimizers.adafactor(),
+        evaluate=evaluate,
+        eval_period=eval_period or train_steps,
+        save_period=save_period,
+        log_period=log_period,
+        metric=metric or task.metric,
+        patience=patience,
+        seed=seed,
+        accumulate=accumulate,
+        keep=keep,
+        layout=layout,
+    )
+
+
+def feature_lengths(lengths: Mapping[str, int]) -> tuple[int, int]:
+    """(T, L) of TASK_FEATURE_LENGTHS, checked."""
+    if set(lengths) != {"inputs", "targets"} or min(lengths.values()) < 1:
+        raise ValueError(
+            'TASK_FEATURE_LENGTHS must be {"inputs": T, "targets": L}, two positive numbers of '
+            f"tokens, found {dict(lengths)}."
+        )
+    return lengths["inputs"], lengths["targets"]
+
+
+def _evaluation(
+    base: weights.FrozenModel,
+    method: methods.Method,
+    task: tasks.Task,
+    options: evaluator.Options,
+    batch: Mapping[str, jax.Array],
+) -> Callable[[partition.Flat, int], loop.Scores]:
+    """The loop's `evaluate`: the task's scores, and diagnostics of one batch."""
+    model = method.network(base)
+    return evaluator.with_diagnostics(
+        evaluator.Evaluator(model, base, task, options), model, batch
+    )
+
+
+def main() -> None:
+    """The command line; exits with 2 where the configuration is wrong."""
+    from prompt_tuning.cli import command
+
+    command.run("train", train)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Training: the optimizer, the step, the mesh, and the loop around them."""

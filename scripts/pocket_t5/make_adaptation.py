@@ -1,0 +1,63 @@
+"""Writes the text-to-text tasks of the adaptation stage: FOLDER/adaptation/NAME.tsv.
+
+    python scripts/pocket_t5/make_adaptation.py [--folder build/pocket_t5] [--rows 40000]
+
+Columns `inputs` and `targets`, rows in random order, at most --rows a task and no input
+twice. What the tasks are: `adaptation_tasks.py`; how they are put:
+`adaptation_phrasings.py`. Run `make_corpus.py` first (its heldout.txt is kept out here).
+"""
+
+import argparse
+import random
+from collections import Counter
+from pathlib import Path
+
+from adaptation_material import Material
+from adaptation_phrasings import PHRASINGS
+from adaptation_tasks import TASKS, Task
+
+LONGEST_INPUT = 60  # words
+LONGEST_TARGET = 40
+PASSES = 2  # over a task's items, with new phrasings and negatives
+
+
+def task_rows(name: str, task: Task, material: Material, count: int) -> dict[str, str]:
+    """Input -> target."""
+    rng = random.Random(name)
+    rows: dict[str, str] = {}
+    items = list(task.items(material))
+    for _ in range(PASSES):
+        rng.shuffle(items)
+        for item in items:
+            if len(rows) == count:
+                return rows
+            row = task.row(item, material, rng)
+            pattern, labels = rng.choice(PHRASINGS[name])
+            if row:
+                fields, answer = row
+                inputs, target = pattern.format(**fields), answer if labels is None else labels[answer]
+                if len(inputs.split()) <= LONGEST_INPUT and len(target.split()) <= LONGEST_TARGET:
+                    rows.setdefault(inputs, target)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("build/pocket_t5"))
+    parser.add_argument("--rows", type=int, default=40_000)
+    arguments = parser.parse_args()
+    material = Material(arguments.folder)
+    output = arguments.folder / "adaptation"
+    output.mkdir(parents=True, exist_ok=True)
+    for name, task in TASKS.items():
+        rows = list(task_rows(name, task, material, arguments.rows).items())
+        random.Random(name).shuffle(rows)
+        lines = ["inputs\ttargets", *("\t".join(row) for row in rows)]
+        (output / f"{name}.tsv").write_text("\n".join(lines) + "\n")
+        frequent = Counter(target for _, target in rows).most_common(4)
+        words = sum(len(inputs.split()) for inputs, _ in rows) / len(rows)
+        print(f"{name}: {len(rows)} rows, {words:.0f} words an input; {frequent}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Installs the light core; extras bring seqio, accelerators and tools."""
+
+import pathlib
+
+import setuptools
+
+HERE = pathlib.Path(__file__).parent
+GIN = "prompt_tuning.gin"  # gin/ has no __init__.py: a package called gin would hide gin-config
+GIN_FOLDERS = [GIN] + [
+    f"{GIN}.{'.'.join(folder.relative_to(HERE / 'gin').parts)}"
+    for folder in sorted((HERE / "gin").rglob("*"))
+    if folder.is_dir()
+]
+
+setuptools.setup(
+    name="prompt_tuning",
+    version="0.1.0",
+    description="Parameter-efficient prompt tuning of frozen T5 models in JAX",
+    python_requires=">=3.10",
+    packages=setuptools.find_packages(include=["prompt_tuning", "prompt_tuning.*"]) + GIN_FOLDERS,
+    package_dir={GIN: "gin"},
+    package_data={
+        "prompt_tuning": ["assets/**/*"],
+        **{folder: ["*.gin"] for folder in GIN_FOLDERS},
+    },
+    install_requires=[
+        "beartype>=0.18",
+        "flax>=0.10",
+        "gin-config>=0.5",
+        "jax>=0.5",
+        "jaxtyping>=0.2.30",
+        "numpy>=1.26",
+        "optax>=0.2.5",
+        "orbax-checkpoint>=0.11",
+        "safetensors>=0.4",
+        "sentencepiece>=0.2",
+        "tensorboardX>=2.6",
+    ],
+    extras_require={
+        "seqio": ["seqio>=0.0.19", "tensorflow-datasets>=4.9", "tensorflow-text>=2.16"],
+        "tpu": ["jax[tpu]"],
+        "gpu": ["jax[cuda12]"],
+        "test": ["hypothesis>=6", "pytest>=8", "ruff>=0.6"],
+        "demo": ["matplotlib>=3.8"],
+        "baselines": ["scikit-learn>=1.4"],
+    },
+)

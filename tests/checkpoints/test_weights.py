@@ -1,0 +1,69 @@
+"""The frozen model's own format: what is written is what is read, or a clear error."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from prompt_tuning.checkpoints import weights
+from prompt_tuning.data import vocabulary
+from tests import models
+
+VOCABULARY = "prompt_tuning/assets/pocket_t5/vocabulary.model"
+
+
+@pytest.fixture
+def model(request):
+    config = models.tiny_config(vocab_size=4096)
+    path = request.config.rootpath / VOCABULARY
+    return weights.FrozenModel("tiny", config, weights.random_params(config, 0),
+                               vocabulary.SentencePieceVocabulary(path, 32))
+
+
+def test_round_trip(tmp_path, model):
+    weights.save_model(tmp_path, model, model.params, dtype="float32")
+    found = weights.load_model(tmp_path, dropout_rate=0.1)
+    jax.tree.map(np.testing.assert_array_equal, model.params, found.params)
+    assert found.config.dropout_rate == 0.1 and found.config.d_model == model.config.d_model
+    assert found.vocabulary.fingerprint == model.vocabulary.fingerprint
+    assert weights.fingerprint(found.params) == weights.fingerprint(model.params)
+
+
+def test_bfloat16_on_disk_halves_the_file(tmp_path, model):
+    for dtype in ("float32", "bfloat16"):
+        weights.save_model(tmp_path / dtype, model, model.params, dtype=dtype)
+    size = {d: (tmp_path / d / "model.safetensors").stat().st_size for d in ("float32", "bfloat16")}
+    assert size["bfloat16"] < 0.52 * size["float32"]
+    found = weights.load_model(tmp_path / "bfloat16", dtype="float32")
+    for name, x in model.params.items():
+        np.testing.assert_allclose(found.params[name], x, rtol=2**-8)
+        assert found.params[name].dtype == np.float32
+
+
+def test_what_does_not_fit_is_listed_by_name(tmp_path, model):
+    params = dict(model.params)
+    del params["encoder/encoder_norm/scale"]
+    params["decoder/decoder_norm/scale"] = np.ones(3, np.float32)
+    params["surplus"] = np.ones(2, np.float32)
+    weights.save_model(tmp_path, model, params)
+    with pytest.raises(weights.CheckpointError) as error:
+        weights.load_model(tmp_path)
+    for part in ("3 differences", "missing encoder/encoder_norm/scale (16,)",
+                 "decoder/decoder_norm/scale: expected (16,), found (3,)", "unexpected surplus (2,)"):
+        assert part in str(error.value)
+
+
+def test_errors_name_the_file_and_the_flag(tmp_path, model):
+    with pytest.raises(weights.CheckpointError, match="no config.json. Check INITIAL_CHECKPOINT_PATH"):
+        weights.load_model(tmp_path)
+    weights.save_model(tmp_path, model, model.params)
+    described = json.loads((tmp_path / "config.json").read_text())
+    described["t5"]["d_modle"] = described["t5"].pop("d_model")
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    with pytest.raises(ValueError, match="unknown T5Config field 'd_modle'. Did you mean 'd_model'"):
+        weights.load_model(tmp_path)
+    weights.save_model(tmp_path, model, model.params)
+    (tmp_path / "model.safetensors").write_bytes(b"not safetensors")
+    with pytest.raises(weights.CheckpointError, match="model.safetensors cannot be read"):
+        weights.load_model(tmp_path)

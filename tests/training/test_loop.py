@@ -1,0 +1,125 @@
+"""The loop: resuming, keeping the best, stopping, and ending well when a step goes wrong."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import textwrap
+
+import jax
+import numpy as np
+import pytest
+
+from prompt_tuning.data import batches as data_batches
+from prompt_tuning.data import examples as data
+from prompt_tuning.methods import model_tuning
+from prompt_tuning.methods import soft_prompt
+from prompt_tuning.prompts import files
+from prompt_tuning.prompts import initializers
+from prompt_tuning.training import loop
+from prompt_tuning.training import optimizers
+from tests import models
+
+METHOD = soft_prompt.SoftPrompt(length=2, initializer=initializers.Uniform())
+NAME = "encoder.prompt.prompt.prompt"
+
+
+def make_batches(vocabulary):
+    fields = [{"inputs": f"row {i}", "targets": "ab"[i % 2]} for i in range(20)]
+    examples = data.examples_from_text(
+        [f"id{i}" for i in range(20)], fields, vocabulary, inputs_length=8, targets_length=3)
+    return data_batches.Batches(data_batches.ExampleRows(examples, seed=0), 4, 8, 3)
+
+
+def run(model_dir, steps, method=METHOD, base=None, **kwargs):
+    base = base or models.tiny_model(dropout_rate=0.1)
+    return loop.train(base, method, make_batches(base.vocabulary), model_dir=model_dir,
+                      steps=steps, optimizer=optimizers.adafactor(), save_period=3, **kwargs)
+
+
+@pytest.mark.parametrize("method", [METHOD, model_tuning.ModelTuning()], ids=["prompt", "model"])
+def test_a_run_that_stopped_goes_on_to_the_same_numbers(tmp_path, method):
+    whole = run(tmp_path / "whole", 7, method)
+    run(tmp_path / "parts", 4, method)
+    parts = run(tmp_path / "parts", 7, method)
+    assert whole.step == parts.step == 7
+    jax.tree.map(np.testing.assert_array_equal, whole.trained, parts.trained)
+
+
+def test_prompt_files_at_every_save_and_nothing_of_the_frozen_model(tmp_path):
+    result = run(tmp_path, 7)
+    saved = sorted(p.parent.name for p in tmp_path.glob(f"numpy_checkpoints/*/{NAME}"))
+    assert saved == ["checkpoint_3", "checkpoint_6", "checkpoint_7"]
+    prompt = files.read_prompt(tmp_path / "numpy_checkpoints/checkpoint_7" / NAME)
+    np.testing.assert_array_equal(prompt, result.trained["encoder/prompt/prompt/prompt"])
+    size = sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file())
+    assert size < 200_000  # the frozen model alone has 4 x 20,000 bytes in each of two saves
+
+
+def test_best_prompt_and_early_stopping(tmp_path):
+    scores = iter([1.0, 5.0, 4.0, 3.0, 9.0])
+    seen = {}
+
+    def evaluate(params, step):
+        seen[step] = np.asarray(params["encoder/prompt/prompt/prompt"])
+        return {"accuracy": next(scores)}
+
+    result = run(tmp_path, 10, evaluate=evaluate, eval_period=1, patience=2)
+    assert (result.step, result.best.step, result.best.score) == (4, 2, 5.0)
+    np.testing.assert_array_equal(files.read_prompt(tmp_path / "best" / NAME), seen[2])
+    lines = [json.loads(line) for line in (tmp_path / "scalars.jsonl").read_text().splitlines()]
+    assert [x["eval/accuracy"] for x in lines if "eval/accuracy" in x] == [1.0, 5.0, 4.0, 3.0]
+    # Stopped early is finished: the same command does no further step.
+    assert run(tmp_path, 10, evaluate=evaluate, eval_period=1, patience=2).step == 4
+
+
+def test_metric_that_the_evaluation_does_not_give(tmp_path):
+    with pytest.raises(ValueError, match="metric is 'f1', but the evaluation gave .*accuracy"):
+        run(tmp_path, 1, evaluate=lambda params, step: {"accuracy": 1.0}, metric="f1")
+
+
+def test_not_finite_ends_the_run_with_step_and_examples_and_the_last_good_prompt(tmp_path):
+    base = models.tiny_model()
+    good = make_batches(base.vocabulary)
+
+    class Poisoned(data_batches.Batches):
+        def __call__(self, step):
+            batch, ids = super().__call__(step)
+            if step == 4:
+                batch["decoder_loss_weights"] = batch["decoder_loss_weights"] * np.nan
+            return batch, ids
+
+    batches = Poisoned(good.rows, 4, 8, 3)
+    with pytest.raises(loop.NotFiniteError, match="step 4 .*" + good(4)[1][0]):
+        loop.train(base, METHOD, batches, model_dir=tmp_path / "bad", steps=9,
+                   optimizer=optimizers.adafactor())
+    expected = loop.train(base, METHOD, good, model_dir=tmp_path / "good", steps=4,
+                          optimizer=optimizers.adafactor())
+    saved = files.read_prompt(tmp_path / "bad/numpy_checkpoints/checkpoint_4" / NAME)
+    np.testing.assert_array_equal(saved, expected.trained["encoder/prompt/prompt/prompt"])
+
+
+def test_terminated_run_saves_and_goes_on(tmp_path):
+    """A real process, ended by SIGTERM in the middle, then the same command again."""
+    script = textwrap.dedent(f"""
+        import sys
+        sys.path.insert(0, {str(pathlib.Path(__file__).parents[2])!r})
+        from tests.training import test_loop
+        result = test_loop.run({str(tmp_path / "run")!r}, int(sys.argv[1]))
+        print("done", result.step)
+    """)
+    command = [sys.executable, "-c", script]
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    process = subprocess.Popen([*command, "1000000"], env=environment)
+    while not list((tmp_path / "run").glob("numpy_checkpoints/*")):
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+    stopped = max(int(p.name.rpartition("_")[2]) for p in (tmp_path / "run/numpy_checkpoints").iterdir())
+    again = subprocess.run([*command, str(stopped + 2)], env=environment, capture_output=True, text=True)
+    assert again.stdout.splitlines()[-1] == f"done {stopped + 2}", again.stderr
+    whole = run(tmp_path / "whole", stopped + 2)
+    prompt = files.read_prompt(tmp_path / f"run/numpy_checkpoints/checkpoint_{stopped + 2}" / NAME)
+    np.testing.assert_array_equal(prompt, whole.trained["encoder/prompt/prompt/prompt"])
