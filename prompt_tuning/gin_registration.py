@@ -56,6 +56,7 @@ PARTS = [
     # Tasks.
     shipped.find_task,
     files.FilesTask,
+    files.files_mixture,
     tasks.TextTask,
     tasks.MixtureTask,
     objectives.SpanCorruption,

@@ -7,7 +7,7 @@ disk is checkpoints/weights.py's part.
 import dataclasses
 import os
 import pathlib
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ SHIPPED = ("pocket_t5",)
 _NOT_STORED = ("dtype", "dropout_rate")  # how a model is used, not what it is
 
 
+@runtime_checkable
 class Model(Protocol):
     """A frozen model that is yet to be loaded."""
 

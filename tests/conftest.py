@@ -1,5 +1,45 @@
-"""Eight virtual devices for every test, set before JAX counts them."""
+"""Eight virtual devices for every test, set before JAX counts them; a model and data on disk."""
 
 import jax
+import pytest
+
+from prompt_tuning import models
+from prompt_tuning.checkpoints import weights
+from prompt_tuning.data.vocabulary import SentencePieceVocabulary
+from prompt_tuning.t5 import config as t5_config
 
 jax.config.update("jax_num_cpu_devices", 8)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory):
+    """A tiny random T5 with the shipped vocabulary, as INITIAL_CHECKPOINT_PATH takes it."""
+    config = t5_config.T5Config(
+        vocab_size=4096,
+        d_model=16,
+        num_heads=2,
+        head_dim=8,
+        d_ff=32,
+        num_encoder_layers=2,
+        num_decoder_layers=2,
+    )
+    vocabulary = SentencePieceVocabulary(models.ASSETS / "pocket_t5" / "vocabulary.model", 32)
+    params = weights.random_params(config, seed=0)
+    folder = tmp_path_factory.mktemp("tiny_t5")
+    weights.save_model(
+        folder, weights.FrozenModel("tiny", config, params, vocabulary), params, dtype="float32"
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_files(tmp_path_factory):
+    """A task's three splits as .tsv: does the text name a colour or an animal?"""
+    folder = tmp_path_factory.mktemp("data")
+    words = [("red", "colour"), ("cat", "animal"), ("blue", "colour"), ("dog", "animal")]
+    files = {}
+    for split, count in (("train", 40), ("validation", 12), ("test", 10)):
+        rows = [f"{split}{i}\t{words[i % 4][0]} {i}\t{words[i % 4][1]}" for i in range(count)]
+        files[split] = str(folder / f"{split}.tsv")
+        (folder / f"{split}.tsv").write_text("\n".join(["id\tinputs\ttargets", *rows]) + "\n")
+    return files

@@ -44,7 +44,8 @@ class _Walk:
         self.visited: set[tuple[str, str]] = set()  # (scope, name)
         self._sources = sources
 
-    def configurable(self, scope: str, name: str) -> None:
+    def configurable(self, scope: str, name: str, called: bool = True) -> None:
+        """Checks the arguments that are bound, and that all are which a call needs."""
         if (scope, name) in self.visited:
             return
         self.visited.add((scope, name))
@@ -54,7 +55,7 @@ class _Walk:
             if argument in bound:
                 place = self._place(scope, name, argument)
                 self._value(bound[argument], described, what, place, scope)
-            elif described.required:
+            elif described.required and called:
                 self.problems.append(f"{what} is not set. Add --gin.{what}=... or a gin file that sets it.")
 
     def _place(self, scope: str, name: str, argument: str) -> str:
@@ -117,7 +118,7 @@ class _Walk:
             )
         elif not reference.evaluate and wanted:
             self.problems.append(f"{place}: {what}: write @{name}() for @{name}.")
-        self.configurable("/".join(reference.scopes) or scope, name)
+        self.configurable("/".join(reference.scopes) or scope, name, reference.evaluate)
 
 
 def _bindings(scope: str, name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ text.py and mixtures.py have the others.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -26,12 +26,14 @@ class Row(NamedTuple):
     id: str
 
 
+@runtime_checkable
 class Rows(Protocol):
     """An endless sequence of rows, pure in its seed and the index."""
 
     def row(self, index: int) -> Row: ...
 
 
+@runtime_checkable
 class FiniteRows(Rows, Protocol):
     """Rows of which the first `len(rows)` are each thing exactly once (an epoch)."""
 

@@ -18,10 +18,10 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Ragged:
-    """R rows of different lengths in one array: row i is `values[offsets[i]:offsets[i + 1]]`."""
+    """R rows of different lengths in one array: row i is `values[offsets[i]:offsets[i + 1]]`, bounds = R + 1."""
 
     values: Int[np.ndarray, "N"]
-    offsets: Int[np.ndarray, "R+1"]
+    offsets: Int[np.ndarray, "bounds"]
 
     @classmethod
     def from_rows(cls, rows: Sequence[Sequence[int]]) -> "Ragged":

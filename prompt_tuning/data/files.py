@@ -6,13 +6,14 @@ Reading rows is tables.py's part; tasks from seqio are in seqio_tasks/.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from prompt_tuning.data.cache import cached_examples, file_hash
 from prompt_tuning.data.examples import DataError, Examples, Report, examples_from_tokens
 from prompt_tuning.data.metrics import Results, check_metrics, illegal_rate, score
 from prompt_tuning.data.tables import Columns, RowError, expand, nearest, read_table
-from prompt_tuning.data.tasks import ExamplesTask
+from prompt_tuning.data.tasks import ExamplesTask, MixtureTask, Task
 from prompt_tuning.data.templates import column_names, fill, without_control_characters
 from prompt_tuning.data.vocabulary import EOS_ID, Vocabulary
 
@@ -184,3 +185,25 @@ class _Row(NamedTuple):
     inputs: list[int]
     targets: list[int]
     cleaned: bool
+
+
+def files_mixture(
+    name: str,
+    folder: str,
+    rates: Mapping[str, float],
+    tasks: Mapping[str, Task] = MappingProxyType({}),
+    task_rates: Mapping[str, float] = MappingProxyType({}),
+) -> MixtureTask:
+    """A mixture of many training files of one form: `folder/NAME.tsv`, with columns inputs and targets.
+
+    Args:
+      name: of the mixture.
+      folder: where the files lie.
+      rates: name of a file, without its ending -> its rate.
+      tasks: other tasks in the mixture, by name.
+      task_rates: their rates.
+    """
+    of_files = {
+        file: FilesTask(file, {"train": str(Path(folder, f"{file}.tsv"))}, on_bad_row="skip") for file in rates
+    }
+    return MixtureTask(name, of_files | dict(tasks), dict(rates) | dict(task_rates))

@@ -3,7 +3,7 @@
 Where chunks come from, and the end of sequence that closes both sides, is text.py's part.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -13,6 +13,7 @@ from prompt_tuning.data.vocabulary import Vocabulary
 Tokens = Int[np.ndarray, "n"]
 
 
+@runtime_checkable
 class Objective(Protocol):
     """Makes a task of `chunk_length` plain tokens; inputs and targets come out without eos, with room for it.
 

@@ -7,7 +7,7 @@ tasks), plain text for pre-training, and mixtures. Which names mean which task i
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from prompt_tuning.data.batches import ExampleRows, Rows
 from prompt_tuning.data.examples import DataError, Examples
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 HELD_OUT_METRIC = "-loss_per_token"
 
 
+@runtime_checkable
 class Task(Protocol):
     """A named source of rows for each of its splits.
 

@@ -8,13 +8,14 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
 _MAX_SENTINELS = 100  # what T5 was trained with, and what ByT5 and mT5 reuse from the top of their vocabularies
 _EXTRA_ID = re.compile(r"<extra_id_(\d+)>")
 
 
+@runtime_checkable
 class Vocabulary(Protocol):
     """What the rest of the project asks of a vocabulary."""
 

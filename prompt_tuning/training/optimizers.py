@@ -83,13 +83,8 @@ def muon(learning_rate: optax.ScalarOrSchedule = 0.01, *,
       muon_weight_dimension_numbers=dimensions)
 
 
-def constant(value: float) -> optax.Schedule:
-  """The paper's schedule: the same learning rate at every step."""
-  return optax.constant_schedule(value)
-
-
 def warmup_cosine(peak: float, *, warmup_steps: int, steps: int,
                   end_fraction: float = 0.1) -> optax.Schedule:
-  """Linear from zero to `peak`, then a half cosine to `end_fraction * peak`."""
+  """Linear from zero to `peak`, then a half cosine to `end_fraction * peak` (1: constant)."""
   return optax.warmup_cosine_decay_schedule(
       0.0, peak, warmup_steps, steps, end_value=peak * end_fraction)

@@ -57,7 +57,8 @@ def read_emails(sources: Path) -> list[Email]:
     data = Path(sources, "spam/package/data")
     files = sorted(data.glob("*-?/*.txt"), key=lambda file: unit_hash("email", file.parent.name, file.name))
     emails = [mail for mail in map(_read, files) if _is_usable(mail.text)]
-    return [mail._replace(text=clean(mail.text.encode("ascii", "ignore").decode())) for mail in emails]
+    emails = [mail._replace(text=clean(mail.text.encode("ascii", "ignore").decode())) for mail in emails]
+    return list({bare(mail.text): mail for mail in emails}.values())
 
 
 def _read(file: Path) -> Email:
@@ -104,20 +105,26 @@ def _is_usable(text: str) -> bool:
 
 
 def clusters(emails: list[Email]) -> list[list[Email]]:
-    """E-mails grouped so that none repeats a good part of one in another group."""
+    """E-mails grouped so that none shares a good part of its text with one in another group."""
     leader = list(range(len(emails)))
-    owner: dict[tuple[str, ...], int] = {}
-    for place, mail in enumerate(emails):
-        words = bare(mail.text).split()
-        runs = {tuple(words[start : start + RUN_LENGTH]) for start in range(len(words) - RUN_LENGTH + 1)}
-        shared = Counter(_leader(leader, owner.setdefault(run, place)) for run in runs)
+    all_runs = [_runs(mail.text) for mail in emails]
+    holders: dict[tuple[str, ...], list[int]] = {}
+    for place, runs in enumerate(all_runs):
+        shared = Counter(other for run in runs for other in holders.setdefault(run, []))
         for other, count in shared.items():
-            if count > SHARED_RUNS * len(runs):
+            if count > SHARED_RUNS * min(len(runs), len(all_runs[other])):
                 leader[_leader(leader, other)] = _leader(leader, place)
+        for run in runs:
+            holders[run].append(place)
     groups: dict[int, list[Email]] = {}
     for place, mail in enumerate(emails):
         groups.setdefault(_leader(leader, place), []).append(mail)
     return list(groups.values())
+
+
+def _runs(text: str) -> set[tuple[str, ...]]:
+    words = bare(text).split()
+    return set(zip(*(words[start:] for start in range(RUN_LENGTH))))
 
 
 def _leader(leader: list[int], place: int) -> int:

@@ -17,7 +17,7 @@ from typing import Callable, Iterator, NamedTuple
 from emails import clusters, read_emails
 from held_out import RUN_LENGTH, KnownText, split_synsets, split_verses
 from sources import Verse, bare, read_wordnet, unit_hash
-from word_in_context import word_in_context_pairs
+from word_in_context import Pair, word_in_context_pairs
 
 SPLITS = ("test", "validation", "train")
 CATEGORY_WORDS = {
@@ -69,10 +69,12 @@ def gloss_category(sources: Path, known: KnownText) -> Splits:
 
 def verse_paraphrase(sources: Path, known: KnownText) -> Splits:
     """A King James verse with its own or a neighbour's World English text: each verse has one row of both."""
+    verses = split_verses(sources).held_out
+    uses = Counter(bare(text) for verse in verses for text in (verse.king_james, verse.world_english))
     verses = [
         verse
-        for verse in split_verses(sources).held_out
-        if _is_item(verse.king_james, known) and _is_item(verse.world_english, known)
+        for verse in verses
+        if all(_is_item(text, known) and uses[bare(text)] == 1 for text in (verse.king_james, verse.world_english))
     ]
     chapters = [list(chapter) for _, chapter in groupby(verses, key=lambda verse: (verse.book, verse.chapter))]
     chapters.sort(key=lambda chapter: unit_hash("verses", chapter[0].book, chapter[0].chapter))
@@ -117,21 +119,32 @@ def spam(sources: Path, known: KnownText) -> Splits:
 
 def word_in_context(sources: Path, known: KnownText) -> Splits:
     """A word and two sentences -> whether it has the same sense in both."""
-    splits = word_in_context_pairs(read_wordnet(sources), sources)
-    pairs = [pair for pairs in splits.values() for pair in pairs]
-    spoilt = {p.word for p in pairs if known.has(p.first.sentence) or known.has(p.second.sentence)}
-    return {
-        split: [
-            Row(
-                f"{pair.word}.{pair.pos}.{pair.first.synset}.{pair.second.synset}.{number}",
-                f"{pair.word}: {pair.first.sentence} | {pair.second.sentence}",
-                pair.label,
-            )
-            for number, pair in enumerate(pairs)
-            if pair.word not in spoilt
-        ]
-        for split, pairs in splits.items()
-    }
+    splits: Splits = {}
+    seen: set[str] = set()
+    for split, pairs in word_in_context_pairs(read_wordnet(sources), sources).items():
+        splits[split] = rows = []
+        for (word, _), group in groupby(pairs, key=lambda pair: (pair.word, pair.pos)):
+            group = list(group)
+            if word not in seen and _is_sound(group, known):
+                rows += [_word_row(pair, number) for number, pair in enumerate(group)]
+            seen.add(word)
+    return splits
+
+
+def _is_sound(group: list[Pair], known: KnownText) -> bool:
+    """No pair twice, no sentence in two senses, none that stands in the training text."""
+    uses = {(bare(use.sentence), use.synset) for pair in group for use in (pair.first, pair.second)}
+    sentences = {sentence for sentence, _ in uses}
+    pairs = {frozenset((bare(pair.first.sentence), bare(pair.second.sentence))) for pair in group}
+    return len(pairs) == len(group) and len(sentences) == len(uses) and not any(map(known.has, sentences))
+
+
+def _word_row(pair: Pair, number: int) -> Row:
+    return Row(
+        f"{pair.word}.{pair.pos}.{pair.first.synset}.{pair.second.synset}.{number}",
+        f"{pair.word}: {pair.first.sentence} | {pair.second.sentence}",
+        pair.label,
+    )
 
 
 def _is_item(text: str, known: KnownText) -> bool:

@@ -31,13 +31,13 @@ def bare(text: str) -> str:
 def source_items(task: str, row: list[str]) -> set[str]:
     """What of a row may stand in one split only."""
     name, inputs, _ = row
-    texts = {bare(text) for text in re.split(r" \| |: ", inputs)} if task == "word_in_context" else {bare(inputs)}
     if task == "verse_paraphrase":
-        return {".".join(name.split(".")[:2])}
+        chapter = ".".join(name.split(".")[:2])
+        return {chapter, *map(bare, inputs.split(" | "))}
     if task == "word_in_context":
         word, _, first, second, _ = name.split(".")
-        return texts | {word, first, second}
-    return texts | {name}
+        return {word, first, second, *map(bare, inputs.split(": ", 1)[1].split(" | "))}
+    return {name, bare(inputs)}
 
 
 def five_word_runs(text: str) -> set[tuple[str, ...]]:

@@ -3,7 +3,6 @@
 import dataclasses
 
 import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.evaluation import predict
 from prompt_tuning.t5 import decoding
 from prompt_tuning.training import partition
+from prompt_tuning.training import sharding
 from tests.t5 import tiny
 
 VOCABULARY = vocabularies.ByteVocabulary()
@@ -80,15 +80,12 @@ def test_other_parameters_need_no_compilation(predictor, monkeypatch):
 
 
 def test_a_mesh_gives_the_same_predictions(predictor):
-  _, params = prompted()
-  mesh = Mesh(np.array(jax.devices()[:4]).reshape(2, 2), ("data", "model"))
+  model, params = prompted()
+  layout = sharding.Layout(model_parallel=2)
+  mesh = layout.mesh(jax.devices()[:4])
   examples = make_examples(5)
 
-  def place(name, x):
-    spec = PartitionSpec(None, "model") if name.endswith("kernel") else PartitionSpec()
-    return jax.device_put(x, NamedSharding(mesh, spec))
+  sharded = make_predictor(sharding=sharding.batch_rows(mesh))
+  found = list(sharded(layout.put_params(model, params, mesh), examples))
 
-  placed = {name: place(name, x) for name, x in params.items()}
-  sharded = make_predictor(sharding=NamedSharding(mesh, PartitionSpec("data", None)))
-
-  assert list(sharded(placed, examples)) == list(predictor(params, examples))
+  assert found == list(predictor(params, examples))

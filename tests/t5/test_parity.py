@@ -52,7 +52,8 @@ def ours(name, dtype):
         params, batch["encoder_input_tokens"], batch["decoder_input_tokens"],
         batch["decoder_target_tokens"], enable_dropout=False)
     sums = losses.cross_entropy(
-        logits, batch["decoder_target_tokens"], batch["decoder_loss_weights"])
+        logits, batch["decoder_target_tokens"],
+        batch["decoder_loss_weights"].astype(np.float32))
     return sums.loss, {"encoder_outputs": encoded, "logits": logits,
                        "loss_ce_sum": sums.cross_entropy, "weight_sum": sums.tokens}
 

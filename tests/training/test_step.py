@@ -109,13 +109,16 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(method):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *states)
 
 
-@pytest.mark.parametrize("method", [METHOD, model_tuning.ModelTuning()])
-@pytest.mark.parametrize("layout", [
-    sharding.Layout(1), sharding.Layout(2), sharding.Layout(4),
-    sharding.Layout(8), sharding.Layout(2, shard_frozen=True)], ids=str)
+@pytest.mark.parametrize("method, layout", [
+    (METHOD, sharding.Layout(1)),
+    (METHOD, sharding.Layout(4)),
+    (METHOD, sharding.Layout(2, shard_frozen=True)),
+    (model_tuning.ModelTuning(), sharding.Layout(2, shard_frozen=True)),
+], ids=str)
 def test_every_mesh_gives_the_single_device_numbers(method, layout):
-    one, _, losses_of_one = run(method=method, optimizer=optax.sgd(0.05))
-    many, frozen, losses = run(method=method, optimizer=optax.sgd(0.05), layout=layout, devices=8)
+    one, _, losses_of_one = run(steps=2, method=method, optimizer=optax.sgd(0.05))
+    many, frozen, losses = run(
+        steps=2, method=method, optimizer=optax.sgd(0.05), layout=layout, devices=8)
     np.testing.assert_allclose(losses, losses_of_one, rtol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
                  one.trained, many.trained)

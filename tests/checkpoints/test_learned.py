@@ -1,0 +1,55 @@
+"""Of a run's folder the best prompt is taken, else the newest; anything else is taken as it is."""
+
+import numpy as np
+import pytest
+
+from prompt_tuning.checkpoints import learned
+from prompt_tuning.checkpoints import weights
+from prompt_tuning.methods import method
+from prompt_tuning.methods import soft_prompt
+from prompt_tuning.prompts import files
+
+NAME = "encoder.prompt.prompt.prompt"
+
+
+@pytest.fixture
+def run(tmp_path):
+    for step in (5, 100, 20):
+        folder = tmp_path / "numpy_checkpoints" / f"checkpoint_{step}"
+        files.write_prompt(folder / NAME, np.full((3, 16), step, np.float32))
+    return tmp_path
+
+
+def test_the_newest_save_is_taken(run):
+    assert learned.find_learned(run) == run / "numpy_checkpoints" / "checkpoint_100"
+
+
+def test_the_best_one_is_preferred(run):
+    files.write_prompt(run / "best" / NAME, np.zeros((3, 16), np.float32))
+    assert learned.find_learned(run) == run / "best"
+
+
+def test_files_and_other_folders_are_themselves(run):
+    folder = run / "numpy_checkpoints" / "checkpoint_5"
+    assert learned.find_learned(folder) == folder
+    assert learned.find_learned(folder / NAME) == folder / NAME
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="PROMPT_FILE: there is no .*nowhere"):
+        learned.find_learned(tmp_path / "nowhere")
+
+
+def test_the_prompt_stands_beside_the_frozen_parameters(run, model_folder):
+    base = weights.load_model(model_folder)
+    found = learned.adapted_params(base, soft_prompt.SoftPrompt(3), run)
+    assert np.all(found.pop(NAME.replace(".", "/")) == 100)
+    assert found.keys() == base.params.keys()
+    assert all(found[name] is base.params[name] for name in found)
+
+
+def test_a_prompt_is_needed_where_one_is_used(model_folder):
+    base = weights.load_model(model_folder)
+    assert learned.adapted_params(base, method.Method(), None) == base.params
+    with pytest.raises(ValueError, match="SoftPrompt needs what it learned: set PROMPT_FILE"):
+        learned.adapted_params(base, soft_prompt.SoftPrompt(3), None)

@@ -1,0 +1,49 @@
+"""The original's flags: repeatable files, --gin.NAME=VALUE, and nothing else unnoticed."""
+
+import pytest
+
+from prompt_tuning.cli import flags
+
+
+def parse(*arguments):
+    return flags.parse(arguments, "program", "What it does.")
+
+
+def test_all_flags():
+    found = parse(
+        "--gin_file=a.gin",
+        "--gin.TRAIN_STEPS=5",
+        "--gin_file",
+        "b.gin",
+        "--gin_search_paths=x,y",
+        "--gin_search_paths=z",
+        "--gin.SoftPrompt.location=end=x",
+        "--dry_run",
+    )
+    assert found == flags.Flags(
+        gin_files=["a.gin", "b.gin"],
+        search_paths=["x", "y", "z"],
+        bindings=[("TRAIN_STEPS", "5"), ("SoftPrompt.location", "end=x")],
+        dry_run=True,
+        traceback=False,
+    )
+
+
+def test_nothing_is_needed():
+    assert parse() == flags.Flags([], [], [], False, False)
+
+
+@pytest.mark.parametrize(
+    "argument, expected",
+    [
+        ("--gin_files=a.gin", "no flag --gin_files; did you mean --gin_file?"),
+        ("--dry_rn", "no flag --dry_rn; did you mean --dry_run?"),
+        ("runs/x.gin", "no flag runs/x.gin"),
+        ("--gin.SEED", "--gin.SEED has no value: write --gin.SEED=VALUE"),
+    ],
+)
+def test_bad_flags_end_with_two(capsys, argument, expected):
+    with pytest.raises(SystemExit) as caught:
+        parse(argument)
+    assert caught.value.code == 2
+    assert expected in capsys.readouterr().err

@@ -1,0 +1,74 @@
+"""Inputs without targets: lines in their places, tables by column, bad rows by number."""
+
+import io
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from prompt_tuning.data import unlabelled
+from prompt_tuning.data.examples import DataError
+from prompt_tuning.data.vocabulary import ByteVocabulary
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_file(name, content):
+        (tmp_path / name).write_bytes(content)
+        return str(tmp_path / name)
+
+    return write_file
+
+
+def test_lines_keep_their_numbers(write):
+    path = write("inputs.txt", "grün\r\n\n  two words \n".encode())
+    assert unlabelled.read_inputs(path) == [("1", "grün"), ("2", ""), ("3", "  two words ")]
+
+
+def test_standard_input(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO(b"a\nb")))
+    assert unlabelled.read_inputs("-") == [("1", "a"), ("2", "b")]
+
+
+def test_a_column_or_a_template_of_a_table(write):
+    path = write("inputs.tsv", b"key\tleft\tright\nx\tcat\tdog\ny\tred\tblue\n")
+    assert unlabelled.read_inputs(path, "left") == [("2", "cat"), ("3", "red")]
+    assert unlabelled.read_inputs(path, "{left} or {right}?", "key") == [
+        ("x", "cat or dog?"),
+        ("y", "red or blue?"),
+    ]
+
+
+def test_jsonl(write):
+    path = write("inputs.jsonl", b'{"inputs": "a"}\n{"inputs": 3}\n')
+    assert unlabelled.read_inputs(path) == [("1", "a"), ("2", "3")]
+
+
+@pytest.mark.parametrize(
+    "name, content, expected",
+    [
+        ("a.txt", b"good\n\xff\n", "a.txt, line 2: not UTF-8"),
+        ("a.txt", b"", "a.txt: no inputs"),
+        ("a.tsv", b"text\nx\n", "no column 'inputs'; found 'text'"),
+        ("a.tsv", b"inputs\tb\nx\ty\nz\n", "a.tsv, row 3: 1 columns where the header has 2"),
+        ("a.jsonl", b'{"inputs": "a"}\n{"inputs": null}\n', "a.jsonl, row 2: column 'inputs' holds None"),
+    ],
+)
+def test_bad_inputs_are_named_by_place(write, name, content, expected):
+    with pytest.raises(DataError, match=expected):
+        unlabelled.read_inputs(write(name, content))
+
+
+def test_a_missing_file():
+    with pytest.raises(DataError, match="no input file nowhere.txt: check INPUT_FILE"):
+        unlabelled.read_inputs("nowhere.txt")
+
+
+def test_examples_have_no_targets():
+    vocabulary = ByteVocabulary()
+    found = unlabelled.unlabelled_examples([("1", "ab"), ("2", "abcdef")], vocabulary, 4, 3)
+    assert found.ids == ["1", "2"]
+    np.testing.assert_array_equal(found.inputs[0], [*vocabulary.encode("ab"), 1])
+    assert len(found.inputs[1]) == 4 and found.report.inputs_truncated == 1
+    assert [list(found.targets[i]) for i in range(2)] == [[1], [1]]
