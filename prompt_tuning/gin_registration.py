@@ -49,6 +49,7 @@ PARTS = [
     initializers.FromFile,
     initializers.AverageOf,
     # Optimizers and schedules.
+    optimizers.short_run_adafactor,
     optimizers.adafactor,
     optimizers.adamw,
     optimizers.muon,

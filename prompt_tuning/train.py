@@ -58,7 +58,7 @@ def train(
       train_steps: steps of the whole run (TRAIN_STEPS).
       task_feature_lengths: {"inputs": T, "targets": L}, in tokens (TASK_FEATURE_LENGTHS).
       batch_size: B, examples a step over all devices (BATCH_SIZE).
-      optimizer: of what is trained; None for the paper's Adafactor.
+      optimizer: of what is trained; None for `optimizers.short_run_adafactor`.
       seed: of the batches' order, the first prompt and dropout (SEED).
       accumulate: cut each batch into this many parts whose gradients add up.
       train_split: split to train on.
@@ -111,7 +111,7 @@ def train(
         batches,
         model_dir=model_dir,
         steps=train_steps,
-        optimizer=optimizer or optimizers.adafactor(),
+        optimizer=optimizer or optimizers.short_run_adafactor(train_steps),
         evaluate=evaluate,
         eval_period=eval_period or train_steps,
         save_period=save_period,

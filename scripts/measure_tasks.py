@@ -50,7 +50,9 @@ def run(model, task_name: str, method: str, seed: int, steps: int, folder: pathl
         return pt.score(model, pt.read_prompt(folder), task, task_feature_lengths=lengths)
     train.train(
         model, model_tuning.ModelTuning(), task, train_steps=steps,
-        optimizer=optimizers.adamw(5e-4, weight_decay=0.0), save_period=steps, **options)
+        optimizer=optimizers.adamw(
+            optimizers.warmup_cosine(1e-3, warmup_steps=10, steps=steps), weight_decay=0.0),
+        save_period=steps, **options)
     tuned = pt.load_model(folder / "best")
     return pt.score(tuned, None, task, task_feature_lengths=lengths)
 

@@ -3,7 +3,7 @@
 Only what an entry point reaches is required; a macro that nobody sets leaves its argument's default.
 """
 
-from collections.abc import Sequence as SequenceType
+import collections.abc
 import inspect
 import types
 import typing
@@ -43,6 +43,7 @@ class _Walk:
         self.defaults: dict[str, Any] = {}  # of macros that nobody sets
         self.visited: set[tuple[str, str]] = set()  # (scope, name)
         self._sources = sources
+        self._open: list[str] = []  # macros whose value is being looked at
 
     def configurable(self, scope: str, name: str, called: bool = True) -> None:
         """Checks the arguments that are bound, and that all are which a call needs."""
@@ -82,17 +83,21 @@ class _Walk:
                     f"{place}: {what} must be {_spelled(described.hint)}, found {value!r}."
                 )
         else:
-            anything = gin_registration.Argument(Any, None)
+            anything = gin_registration.Argument(Any, inspect.Parameter.empty)
             for reference in inner:
                 self._value(reference, anything, what, place, scope)
 
     def _macro(self, name: str, described: gin_registration.Argument, what: str, place: str) -> None:
         self.visited.add((name, reading.MACRO))
         bound = _bindings(name, reading.MACRO)
-        if "value" in bound and repr(bound["value"]) != _REQUIRED:
+        if name in self._open:
+            self.problems.append(f"{place}: {name} refers to itself.")
+        elif "value" in bound and repr(bound["value"]) != _REQUIRED:
             value_place = self._sources.place((name, reading.MACRO, "value"))
+            self._open.append(name)
             # Gin makes a macro's value in a scope of the macro's name.
             self._value(bound["value"], described, f"{name} ({what})", value_place, name)
+            self._open.pop()
         elif described.required:
             self.problems.append(
                 f"{name} is not set, and {what} needs it ({place}). Add --gin.{name}=... or a gin "
@@ -143,7 +148,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return hint is Any or any(
             door.is_bearable(value, member, conf=_CONF)
             for member in members
-            if typing.get_origin(member) is not SequenceType
+            if typing.get_origin(member) is not collections.abc.Sequence
         )
     return door.is_bearable(value, hint, conf=_CONF)
 
@@ -168,9 +173,14 @@ def _unknown_macros(sources: reading.Sources) -> list[str]:
 
 def _without_effect(sources: reading.Sources, walk: _Walk) -> list[str]:
     """Flags that set what this run does not reach."""
-    reached = {name if name != reading.MACRO else scope for scope, name in walk.visited}
+    reached = {_what(scope, name) for scope, name in walk.visited}
     return [
-        f"{place} has no effect: this run does not use {name if name != reading.MACRO else scope}."
+        f"{place} has no effect: this run does not use {_what(scope, name)}."
         for (scope, name, _), place in sources.places.items()
-        if place.startswith("--gin.") and (name if name != reading.MACRO else scope) not in reached
+        if place.startswith("--gin.") and _what(scope, name) not in reached
     ]
+
+
+def _what(scope: str, name: str) -> str:
+    """What users call it: a macro by its own name, which gin takes for a scope."""
+    return scope if name == reading.MACRO else name

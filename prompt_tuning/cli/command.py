@@ -9,7 +9,6 @@ from typing import Any
 import gin
 import jax
 
-from prompt_tuning import gin_registration
 from prompt_tuning.cli import checking
 from prompt_tuning.cli import dry_run
 from prompt_tuning.cli import flags as command_flags

@@ -115,12 +115,20 @@ class _Reader:
     def __init__(self, folders: Sequence[pathlib.Path]):
         self.sources = Sources()
         self._folders = [*folders, gin_registration.GIN_FOLDER]
+        self._open: list[pathlib.Path] = []  # files that include the one being read
 
     def file(self, name: str, asked_by: str) -> None:
         path = self._find(name, asked_by)
-        text = path.read_text(encoding="utf-8")
+        if path in self._open:
+            raise ConfigError(f"{asked_by}: {path} includes itself")
+        self._open.append(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{asked_by}: {path} is no gin file: not UTF-8") from error
         for line, statement in _statements(text, str(path)):
             self._apply(statement, f"{path}, line {line}")
+        self._open.pop()
 
     def flag(self, name: str, value: str) -> None:
         where = f"--gin.{name}"
@@ -201,7 +209,7 @@ def _check_known(name: str, argument: str | None = None) -> None:
 
 
 def _statements(text: str, name: str) -> Iterator[tuple[int, Any]]:
-    """(line, statement) of each; raises _NoGinError, or ConfigError for unknown references."""
+    """(line, statement) of each; raises _NoGinError, by the line, where `text` is no gin."""
     stream = io.StringIO(text)
     try:
         parser = config_parser.ConfigParser(stream, _Delegate())

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from prompt_tuning.data.examples import DataError, Examples, Ragged, Report
+from prompt_tuning.data.paths import PathLike
 
 Arrays = Mapping[str, np.ndarray]
 _DIGEST = 32  # bytes of SHA-256 at the end of a file
@@ -28,17 +29,12 @@ class CacheError(DataError):
     """A cache file that is damaged, belongs to something else, or cannot be written."""
 
 
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
 def short_hash(value: object) -> str:
     """Twelve hex digits that tell JSON-able values apart in file names."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
 
 
-def save_arrays(path: str | Path, arrays: Arrays, identity: Mapping) -> None:
+def save_arrays(path: PathLike, arrays: Arrays, identity: Mapping) -> None:
     """Writes the file whole or not at all."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays, **{_IDENTITY: _to_bytes(identity)})
@@ -56,7 +52,7 @@ def save_arrays(path: str | Path, arrays: Arrays, identity: Mapping) -> None:
             temporary.unlink()
 
 
-def load_arrays(path: str | Path, identity: Mapping) -> dict[str, np.ndarray]:
+def load_arrays(path: PathLike, identity: Mapping) -> dict[str, np.ndarray]:
     """Reads a file back. Raises CacheError if it is damaged or if an entry of `identity` differs from the file's."""
     content = Path(path).read_bytes()
     payload, digest = content[:-_DIGEST], content[-_DIGEST:]
@@ -71,7 +67,7 @@ def load_arrays(path: str | Path, identity: Mapping) -> dict[str, np.ndarray]:
     return arrays
 
 
-def cached_arrays(cache_dir: str | None, name: str, identity: Mapping, build: Callable[[], Arrays]) -> Arrays:
+def cached_arrays(cache_dir: PathLike | None, name: str, identity: Mapping, build: Callable[[], Arrays]) -> Arrays:
     """The arrays of `identity` from the cache, or built and put there; damaged and stale files are named and replaced."""
     if cache_dir is None:
         return build()
@@ -86,7 +82,7 @@ def cached_arrays(cache_dir: str | None, name: str, identity: Mapping, build: Ca
     return arrays
 
 
-def cached_examples(cache_dir: str | None, identity: Mapping, build: Callable[[], Examples]) -> Examples:
+def cached_examples(cache_dir: PathLike | None, identity: Mapping, build: Callable[[], Examples]) -> Examples:
     """The examples of `identity` from the cache, or built and put there.
 
     The file's name comes from the entries that any machine knows (task, split, vocabulary, lengths), so that a stale
@@ -97,7 +93,7 @@ def cached_examples(cache_dir: str | None, identity: Mapping, build: Callable[[]
     return _examples(cached_arrays(cache_dir, name, {"kind": "examples 1", **identity}, lambda: _arrays(build())))
 
 
-def cached_splits(cache_dir: str | Path, task: str) -> list[str]:
+def cached_splits(cache_dir: PathLike, task: str) -> list[str]:
     """Splits of a task of which the folder has examples, for whatever vocabulary and lengths."""
     form = re.compile(rf"{re.escape(_file_name(task))}-([^-]+)-[0-9a-f]{{12}}\.npz")
     names = (form.fullmatch(path.name) for path in sorted(Path(cache_dir).glob("*.npz")))

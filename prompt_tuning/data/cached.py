@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from prompt_tuning.data.cache import cached_examples, cached_splits
 from prompt_tuning.data.examples import DataError, Examples
 from prompt_tuning.data.metrics import Results, check_metrics, score
+from prompt_tuning.data.paths import PathLike
 from prompt_tuning.data.tasks import ExamplesTask
 from prompt_tuning.data.vocabulary import Vocabulary
 
@@ -22,7 +23,7 @@ class CachedTask(ExamplesTask):
     """
 
     name: str
-    cache_dir: str
+    cache_dir: PathLike
     labels: Sequence[str] | None = None
     metrics: Sequence[str] = ("accuracy",)
 
@@ -39,7 +40,7 @@ class CachedTask(ExamplesTask):
         vocabulary: Vocabulary,
         inputs_length: int,
         targets_length: int,
-        cache_dir: str | None = None,
+        cache_dir: PathLike | None = None,
     ) -> Examples:
         """The split as it was cached in the task's own folder."""
         del cache_dir

@@ -9,10 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from prompt_tuning.data.cache import cached_examples, file_hash
+from prompt_tuning.data.cache import cached_examples
 from prompt_tuning.data.examples import DataError, Examples, Report, examples_from_tokens
 from prompt_tuning.data.metrics import Results, check_metrics, illegal_rate, score
-from prompt_tuning.data.tables import Columns, RowError, expand, nearest, read_table
+from prompt_tuning.data.paths import PathLike, Paths, expand, file_hash
+from prompt_tuning.data.tables import Columns, RowError, nearest, read_table
 from prompt_tuning.data.tasks import ExamplesTask, MixtureTask, Task
 from prompt_tuning.data.templates import column_names, fill, without_control_characters
 from prompt_tuning.data.vocabulary import EOS_ID, Vocabulary
@@ -39,7 +40,7 @@ class FilesTask(ExamplesTask):
     """
 
     name: str
-    files: Mapping[str, str | Sequence[str]]
+    files: Mapping[str, Paths]
     inputs: str = "inputs"
     targets: str = "targets"
     labels: Sequence[str] | Mapping[str, str] | None = None
@@ -69,7 +70,7 @@ class FilesTask(ExamplesTask):
         vocabulary: Vocabulary,
         inputs_length: int,
         targets_length: int,
-        cache_dir: str | None = None,
+        cache_dir: PathLike | None = None,
     ) -> Examples:
         """The split's examples as tokens, cut to the given lengths, from `cache_dir` where it has them.
 
@@ -190,9 +191,9 @@ class _Row(NamedTuple):
 def files_mixture(
     name: str,
     folder: str,
-    rates: Mapping[str, float],
+    rates: Mapping[str, float | int],
     tasks: Mapping[str, Task] = MappingProxyType({}),
-    task_rates: Mapping[str, float] = MappingProxyType({}),
+    task_rates: Mapping[str, float | int] = MappingProxyType({}),
 ) -> MixtureTask:
     """A mixture of many training files of one form: `folder/NAME.tsv`, with columns inputs and targets.
 

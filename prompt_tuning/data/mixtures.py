@@ -20,7 +20,7 @@ class MixedRows:
     can be a source of another.
     """
 
-    def __init__(self, sources: Mapping[str, Rows], rates: Mapping[str, float], seed: int):
+    def __init__(self, sources: Mapping[str, Rows], rates: Mapping[str, float | int], seed: int):
         if set(sources) != set(rates) or not sources:
             raise DataError(f"a mixture of {sorted(sources)} has rates for {sorted(rates)}: give one rate a source")
         self.names = list(sources)

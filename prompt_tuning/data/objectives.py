@@ -11,6 +11,7 @@ from jaxtyping import Int
 from prompt_tuning.data.vocabulary import Vocabulary
 
 Tokens = Int[np.ndarray, "n"]
+InputsAndTargets = tuple[Int[np.ndarray, "i"], Int[np.ndarray, "t"]]
 
 
 @runtime_checkable
@@ -22,7 +23,7 @@ class Objective(Protocol):
 
     chunk_length: int
 
-    def __call__(self, tokens: Tokens, rng: np.random.Generator) -> tuple[Tokens, Tokens]: ...
+    def __call__(self, tokens: Tokens, rng: np.random.Generator) -> InputsAndTargets: ...
 
 
 class SpanCorruption:
@@ -61,7 +62,7 @@ class SpanCorruption:
         noise, spans = self._counts(length)
         return length - noise + spans + 1 <= inputs_length and noise + spans + 1 <= targets_length
 
-    def __call__(self, tokens: Tokens, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
+    def __call__(self, tokens: Tokens, rng: np.random.Generator) -> InputsAndTargets:
         kept = _random_partition(rng, self.chunk_length - self.noise, self.spans)
         noise = _random_partition(rng, self.noise, self.spans)
         is_noise = np.repeat(self._kept_then_noise, np.stack([kept, noise], axis=1).ravel())
@@ -69,7 +70,7 @@ class SpanCorruption:
         targets = self._with_sentinels(tokens[is_noise], np.cumsum(noise) - noise + self._span)
         return inputs, targets
 
-    def _with_sentinels(self, tokens: Tokens, places: Int[np.ndarray, "spans"]) -> Tokens:
+    def _with_sentinels(self, tokens: Tokens, places: Int[np.ndarray, "spans"]) -> Int[np.ndarray, "n_and_spans"]:
         """`tokens` with sentinel i put in so that it comes to stand at `places[i]`."""
         result = np.empty(len(tokens) + self.spans, np.int32)
         free = np.ones(len(result), bool)
@@ -94,7 +95,7 @@ class PrefixLM:
         self.first_split = self.chunk_length - (targets_length - 1)
         self.last_split = min(self.chunk_length, inputs_length) - 1
 
-    def __call__(self, tokens: Tokens, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
+    def __call__(self, tokens: Tokens, rng: np.random.Generator) -> InputsAndTargets:
         split = rng.integers(self.first_split, self.last_split, endpoint=True)
         return tokens[:split], tokens[split:]
 

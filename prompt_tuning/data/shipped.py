@@ -6,6 +6,7 @@ from prompt_tuning.data.cache import cached_splits
 from prompt_tuning.data.cached import CachedTask
 from prompt_tuning.data.examples import DataError
 from prompt_tuning.data.files import FilesTask
+from prompt_tuning.data.paths import PathLike
 from prompt_tuning.data.tables import nearest
 from prompt_tuning.data.tasks import Task
 
@@ -36,7 +37,7 @@ def shipped_task(name: str) -> FilesTask:
     )
 
 
-def find_task(name: str, module: str | None = None, cache_dir: str | None = None) -> Task:
+def find_task(name: str, module: str | None = None, cache_dir: PathLike | None = None) -> Task:
     """The task or mixture called `name`: a shipped one, else one that seqio knows.
 
     Args:

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from prompt_tuning.data.examples import DataError
+from prompt_tuning.data.paths import PathLike
 
 
 class RowError(DataError):
@@ -21,7 +22,7 @@ Columns = dict[str, object]
 NumberedRow = tuple[int, Columns | RowError]
 
 
-def read_table(path: str | Path, required: Sequence[str]) -> Iterator[NumberedRow]:
+def read_table(path: PathLike, required: Sequence[str]) -> Iterator[NumberedRow]:
     """(row number, columns by name) of each row of a `.tsv` (tabs, no quoting), `.csv` or `.jsonl` file.
 
     The number is that of the row's first line, from 1. Values are text, in JSONL anything. Blank lines at the end are
@@ -40,15 +41,6 @@ def read_table(path: str | Path, required: Sequence[str]) -> Iterator[NumberedRo
         yield number, columns
     if empty:
         raise DataError(f"{path}: a header and no rows")
-
-
-def expand(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    """One path or several as a list; one with a `*` becomes the files it matches, or stays if there are none."""
-    expanded = []
-    for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
-        matching = sorted(path.parent.glob(path.name)) if "*" in path.name else []
-        expanded += matching or [path]
-    return expanded
 
 
 def missing_column(name: str, found: Sequence[str]) -> str:

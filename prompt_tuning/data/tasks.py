@@ -13,6 +13,7 @@ from prompt_tuning.data.batches import ExampleRows, Rows
 from prompt_tuning.data.examples import DataError, Examples
 from prompt_tuning.data.mixtures import MixedRows
 from prompt_tuning.data.objectives import Objective, SpanCorruption
+from prompt_tuning.data.paths import PathLike, Paths
 from prompt_tuning.data.text import TextRows, load_tokens
 from prompt_tuning.data.vocabulary import Vocabulary
 
@@ -44,7 +45,7 @@ class Task(Protocol):
         *,
         seed: int = 0,
         shuffle: bool = True,
-        cache_dir: str | None = None,
+        cache_dir: PathLike | None = None,
     ) -> Rows: ...
 
 
@@ -64,7 +65,7 @@ class ExamplesTask:
         vocabulary: Vocabulary,
         inputs_length: int,
         targets_length: int,
-        cache_dir: str | None = None,
+        cache_dir: PathLike | None = None,
     ) -> Examples:
         """The split as tokens, cut to the given lengths."""
         raise NotImplementedError
@@ -84,7 +85,7 @@ class ExamplesTask:
         *,
         seed: int = 0,
         shuffle: bool = True,
-        cache_dir: str | None = None,
+        cache_dir: PathLike | None = None,
     ) -> ExampleRows:
         """Rows over shuffled epochs of the split's examples."""
         examples = load_examples(self, split, vocabulary, inputs_length, targets_length, cache_dir)
@@ -97,7 +98,7 @@ def load_examples(
     vocabulary: Vocabulary,
     inputs_length: int,
     targets_length: int,
-    cache_dir: str | None = None,
+    cache_dir: PathLike | None = None,
 ) -> Examples:
     """`task.load`, with a line in the log about what was read, cut and left out."""
     examples = task.load(split, vocabulary, inputs_length, targets_length, cache_dir)
@@ -118,7 +119,7 @@ class TextTask:
     """
 
     name: str
-    files: Mapping[str, str | Sequence[str]]
+    files: Mapping[str, Paths]
     objective: Callable[[Vocabulary, int, int], Objective] = SpanCorruption
 
     @property
@@ -138,7 +139,7 @@ class TextTask:
         *,
         seed: int = 0,
         shuffle: bool = True,
-        cache_dir: str | None = None,
+        cache_dir: PathLike | None = None,
     ) -> TextRows:
         """Corrupted chunks of the split's text; with `shuffle` off always the same."""
         if split not in self.files:
@@ -158,7 +159,7 @@ class MixtureTask:
 
     name: str
     tasks: Mapping[str, Task]
-    rates: Mapping[str, float]
+    rates: Mapping[str, float | int]
 
     def __post_init__(self):
         if set(self.tasks) != set(self.rates) or not self.tasks:
@@ -187,7 +188,7 @@ class MixtureTask:
         *,
         seed: int = 0,
         shuffle: bool = True,
-        cache_dir: str | None = None,
+        cache_dir: PathLike | None = None,
     ) -> MixedRows:
         """Rows of all tasks, each over its own epochs."""
         sources = {

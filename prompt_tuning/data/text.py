@@ -11,17 +11,17 @@ import numpy as np
 from jaxtyping import Int
 
 from prompt_tuning.data.batches import Row, Shuffle, generator
-from prompt_tuning.data.cache import cached_arrays, file_hash, short_hash
+from prompt_tuning.data.cache import cached_arrays, short_hash
 from prompt_tuning.data.examples import DataError
 from prompt_tuning.data.objectives import Objective
-from prompt_tuning.data.tables import expand
+from prompt_tuning.data.paths import PathLike, Paths, expand, file_hash
 from prompt_tuning.data.vocabulary import EOS_ID, Vocabulary
 
 _OFFSET, _OBJECTIVE = 1, 2  # random streams, beside batches.py's
 _EOS = np.array([EOS_ID], np.int32)
 
 
-def load_tokens(paths: str | Sequence[str], vocabulary: Vocabulary, cache_dir: str | None = None) -> Int[np.ndarray, "N"]:
+def load_tokens(paths: Paths, vocabulary: Vocabulary, cache_dir: PathLike | None = None) -> Int[np.ndarray, "N"]:
     """All documents of the files (one a line, blank lines left out) as one stream, each followed by eos.
 
     With `cache_dir` the stream is tokenised once. Raises DataError for bad UTF-8, naming file and row, and for files

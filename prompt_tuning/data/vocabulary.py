@@ -10,7 +10,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import Int
+
+from prompt_tuning.data.paths import PathLike
+
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
+TokenIds = Sequence[int] | Int[np.ndarray, "n"]
 _MAX_SENTINELS = 100  # what T5 was trained with, and what ByT5 and mT5 reuse from the top of their vocabularies
 _EXTRA_ID = re.compile(r"<extra_id_(\d+)>")
 
@@ -25,7 +31,7 @@ class Vocabulary(Protocol):
 
     def encode(self, text: str) -> list[int]: ...
 
-    def decode(self, ids: Sequence[int]) -> str: ...
+    def decode(self, ids: TokenIds) -> str: ...
 
     def piece(self, token: int) -> str: ...
 
@@ -46,7 +52,7 @@ class _WithSentinels:
         return self.vocab_size - 1 - index
 
 
-def until_eos(ids: Sequence[int]) -> list[int]:
+def until_eos(ids: TokenIds) -> list[int]:
     """The ids before the first end of sequence, padding left out."""
     ids = [int(i) for i in ids]
     end = ids.index(EOS_ID) if EOS_ID in ids else len(ids)
@@ -64,7 +70,7 @@ class SentencePieceVocabulary(_WithSentinels):
     Raises FileNotFoundError, or ValueError if the model does not have T5's special ids (pad 0, eos 1, unk 2).
     """
 
-    def __init__(self, path: str | Path, extra_ids: int = 100):
+    def __init__(self, path: PathLike, extra_ids: int = 100):
         from sentencepiece import SentencePieceProcessor  # byte vocabularies work without it
 
         self.path = Path(path)
@@ -91,7 +97,7 @@ class SentencePieceVocabulary(_WithSentinels):
                 ids.append(self.sentinel_id(number))
         return ids
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: TokenIds) -> str:
         """Text up to the first end of sequence. Ids past the vocabulary (padded embedding rows) read as unknown."""
         base = self._model.get_piece_size()
         parts = []
@@ -121,7 +127,7 @@ class ByteVocabulary(_WithSentinels):
         """One id a byte, without end of sequence."""
         return [byte + 3 for byte in text.encode("utf-8")]
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: TokenIds) -> str:
         """Text up to the first end of sequence; ids that are no byte and bytes that are no UTF-8 are left out."""
         return bytes(i - 3 for i in until_eos(ids) if 3 <= i < 259).decode("utf-8", errors="ignore")
 

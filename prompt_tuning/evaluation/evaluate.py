@@ -1,10 +1,9 @@
-"""Metrics of predictions, loss on held-out text, and the files they go to.
+"""Loss on held-out text, and the files that scores and predictions go to.
 
-The metrics themselves live in data/metrics.py; predictions are made by
-predict.py.
+Predictions are made by predict.py and scored by their task (data/tasks.py).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 import json
 import os
 import pathlib
@@ -13,8 +12,6 @@ import jax
 import numpy as np
 
 from prompt_tuning.data import batches as data
-from prompt_tuning.data import metrics
-from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.evaluation import predict
 from prompt_tuning.t5 import losses
 from prompt_tuning.t5 import network
@@ -22,24 +19,6 @@ from prompt_tuning.training import partition
 from prompt_tuning.training import step
 
 Path = str | os.PathLike
-
-
-def evaluate(predictions: Sequence[predict.Prediction], names: Sequence[str],
-             labels: Sequence[str] | None,
-             vocabulary: vocabularies.Vocabulary) -> dict[str, float]:
-  """The metrics called `names`, in percent, of what a Predictor yielded.
-
-  A task with `labels` gets the share of illegal outputs (text that is no
-  label), asked for or not: it tells a prompt that has not learned the task
-  from one that has not learned what the answers are.
-  """
-  if labels is not None:
-    names = dict.fromkeys([*names, metrics.illegal_rate.__name__])
-  results = metrics.Results(
-      targets=[row["targets"] for row in predictions],
-      predictions=[row["prediction"] for row in predictions],
-      labels=labels, fields=predictions)
-  return metrics.score(list(names), results, vocabulary)
 
 
 def make_evaluate_loss(model: network.T5, sharding: jax.sharding.Sharding | None = None

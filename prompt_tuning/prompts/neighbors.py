@@ -13,7 +13,8 @@ from prompt_tuning.data import vocabulary as vocabularies
 BLOCK_ROWS = 4096
 SPECIAL_IDS = [vocabularies.PAD_ID, vocabularies.EOS_ID, vocabularies.UNK_ID]
 Prompt = Float[Array, "P D"] | Float[np.ndarray, "P D"]
-Table = Float[Array, "V D"] | Float[np.ndarray, "V D"]
+# A table of another width is the user's error, not the caller's.
+Table = Float[Array, "V _"] | Float[np.ndarray, "V _"]
 Neighbors = list[list[tuple[str, float]]]
 
 

@@ -3,15 +3,15 @@
 A prompt whose `update_ratio` is tiny does not move; one whose rows are far
 shorter or longer than the vocabulary's is unlike anything the frozen model
 knows; one with little attention mass is not looked at. The share of illegal
-outputs comes from evaluation/evaluate.py.
+outputs is a metric of the task (data/metrics.py).
 """
 
 from collections.abc import Callable, Mapping
+import sys
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
-import numpy as np
 
 from prompt_tuning.t5 import network
 from prompt_tuning.training import partition
@@ -38,10 +38,10 @@ def make_diagnostics(model: network.T5) -> Callable[..., dict[str, float]]:
   return diagnose
 
 
-def update_ratio(step_metrics: Mapping[str, Array]) -> dict[str, float]:
+def update_ratio(step_metrics: Mapping[str, float | Array]) -> dict[str, float]:
   """How far the last step moved what is trained, relative to its norm."""
   update, trained = (float(step_metrics[name]) for name in ("update_norm", "trained_norm"))
-  return {"prompt/update_ratio": update / max(trained, np.finfo(np.float32).tiny)}
+  return {"prompt/update_ratio": update / max(trained, sys.float_info.min)}
 
 
 def prompt_norms(params: partition.Flat) -> Scalars:

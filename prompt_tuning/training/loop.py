@@ -36,7 +36,7 @@ from prompt_tuning.training import writers
 Scores = Mapping[str, float]
 
 
-class NotFiniteError(RuntimeError):
+class NotFiniteError(ValueError):
   """The loss or an update stopped being finite."""
 
 

@@ -5,12 +5,12 @@ Only for eyes: what is kept goes through writers.py.
 
 from collections.abc import Callable
 import datetime
+import io
 import sys
 import time
-from typing import TextIO
+from typing import SupportsFloat
 
 import jax
-from jaxtyping import Array, Float
 
 _REDRAW_SECONDS = 0.5  # on a terminal
 _LOG_SECONDS = 30.0  # where lines stay
@@ -25,7 +25,7 @@ class Progress:
   """
 
   def __init__(self, first_step: int, last_step: int, tokens_per_step: int,
-               stream: TextIO | None = None,
+               stream: io.TextIOBase | None = None,
                clock: Callable[[], float] = time.monotonic):
     """Starts the clock.
 
@@ -43,7 +43,7 @@ class Progress:
     self._interval = _REDRAW_SECONDS if self._on_terminal else _LOG_SECONDS
     self._measure_from(first_step)
 
-  def __call__(self, step: int, loss: float | Float[Array, ""]) -> None:
+  def __call__(self, step: int, loss: SupportsFloat) -> None:
     self._step = step
     due = self._clock() - self._since >= self._interval
     if jax.process_index() == 0 and (due or step == self._last_step):

@@ -7,7 +7,8 @@ held-out loss text.
 import random
 from itertools import groupby
 from pathlib import Path
-from typing import Iterator, NamedTuple
+from typing import NamedTuple
+from collections.abc import Iterator
 
 from held_out import KnownText, split_synsets, split_verses
 from sources import BROWN_GENRES, Synset, bare, inflections, irregular_forms, read_brown
@@ -15,6 +16,8 @@ from sources import BROWN_GENRES, Synset, bare, inflections, irregular_forms, re
 GENRES = tuple(BROWN_GENRES.values())
 BOOK_GROUPS = ("law", "history", "poetry", "prophets", "gospel", "letters")
 FIRST_BOOKS = (1, 6, 18, 23, 40, 45)  # of each group; Acts counts with the gospels
+YES, NO = 0, 1  # places of the labels in a phrasing
+Row = tuple[dict[str, str], str | int]  # fields of the input, answer
 
 
 class Sentence(NamedTuple):
@@ -61,7 +64,11 @@ class Material:
         self.sentences = self.brown + self.bible
 
     def parents(self, synset: Synset) -> list[Synset]:
-        return [self.by_key[key] for symbol, key in synset.pointers if symbol == "@" and key in self.by_key]
+        return [
+            self.by_key[key]
+            for symbol, key in synset.pointers
+            if symbol == "@" and key in self.by_key
+        ]
 
     def ancestors(self, synset: Synset) -> list[Synset]:
         found: list[Synset] = []
@@ -71,11 +78,20 @@ class Material:
 
     def is_kind_of(self, word: str, kind: str) -> bool:
         """In any sense of both words."""
-        return any(kind in ancestor.lemmas for sense in self.senses[word] for ancestor in self.ancestors(sense))
+        return any(
+            kind in ancestor.lemmas
+            for sense in self.senses[word]
+            for ancestor in self.ancestors(sense)
+        )
 
     def sibling(self, synset: Synset, rng: random.Random) -> Synset | None:
         """Another synset of the same kind."""
-        others = [s for parent in self.parents(synset) for s in self.children[parent.key] if s is not synset]
+        others = [
+            s
+            for parent in self.parents(synset)
+            for s in self.children[parent.key]
+            if s is not synset
+        ]
         return rng.choice(others) if others else None
 
     def cousin(self, synset: Synset, rng: random.Random) -> Synset:
@@ -88,9 +104,13 @@ class Material:
                 return other
 
 
-def _blanks(synsets: list[Synset], irregular, loss_text: KnownText) -> Iterator[Blank]:
+def _blanks(
+    synsets: list[Synset], irregular: dict[tuple[str, str], set[str]], loss_text: KnownText
+) -> Iterator[Blank]:
     for synset in synsets:
-        forms = {form for lemma in synset.lemmas for form in inflections(lemma, synset.pos, irregular)}
+        forms = {
+            form for lemma in synset.lemmas for form in inflections(lemma, synset.pos, irregular)
+        }
         for example in synset.examples:
             words = example.split()
             places = [place for place, word in enumerate(words) if bare(word) in forms]
@@ -104,7 +124,7 @@ def _bible_sentences(verses) -> Iterator[Sentence]:
     for (book, _), chapter in groupby(verses, key=lambda verse: (verse.book, verse.chapter)):
         group = sum(book >= first for first in FIRST_BOOKS) - 1 if book < 66 else 3
         chapter = list(chapter)
-        for texts in zip(*((v.king_james, v.world_english) for v in chapter)):
+        for texts in zip(*((v.king_james, v.world_english) for v in chapter), strict=True):
             yield from (Sentence(text, texts, place, group) for place, text in enumerate(texts))
 
 

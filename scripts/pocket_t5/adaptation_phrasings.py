@@ -42,7 +42,10 @@ PHRASINGS: dict[str, list[tuple[str, tuple[str, ...] | None]]] = {
     "part_of_speech": [
         ("noun, verb, adjective or adverb? {text}", ("noun", "verb", "adjective", "adverb")),
         ("{text} part of speech:", ("noun", "verb", "adjective", "adverb")),
-        ("Does this define a thing, an action, a quality or a manner? {text}", ("thing", "action", "quality", "manner")),
+        (
+            "Does this define a thing, an action, a quality or a manner? {text}",
+            ("thing", "action", "quality", "manner"),
+        ),
         ("word class: {text}", ("thing", "action", "quality", "manner")),
     ],
     "synonyms": [
@@ -123,7 +126,11 @@ PHRASINGS: dict[str, list[tuple[str, tuple[str, ...] | None]]] = {
         ("Is the second text a copy of the first? {a} | {b}", RIGHT_WRONG),
     ],
     "find_copy": [
-        ("Which is the copy of the text, the first or the second? text {text} first {a} second {b}", PLACES),
+        (
+            "Which is the copy of the text, the first or the second? "
+            "text {text} first {a} second {b}",
+            PLACES,
+        ),
         ("{text} | a) {a} | b) {b} | which?", LETTERS),
     ],
     "to_modern": [

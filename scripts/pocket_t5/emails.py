@@ -14,7 +14,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from sources import bare, clean, unit_hash
+from sources import bare, clean, unit_hash, word_runs
 
 CHARACTERS = 400
 RUN_LENGTH = 5  # words
@@ -23,7 +23,8 @@ ADDRESS = re.compile(r"\S+@\S+")
 LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 FOOTER = re.compile(r"--\s*$|_{20,}\s*$")  # a signature or what a mailing list adds
 EXPLICIT = re.compile(
-    r"porn|\bxxx|\bsex|\bpenis|\bcum\b|fuck|\bpussy|\bnude|viagra|\bslut|orgasm|condom|libido|enlarge", re.IGNORECASE
+    r"porn|\bxxx|\bsex|\bpenis|\bcum\b|fuck|\bpussy|\bnude|viagra|\bslut|orgasm|condom|libido|enlarge",
+    re.IGNORECASE,
 )
 
 
@@ -55,9 +56,13 @@ class _Text(HTMLParser):
 def read_emails(sources: Path) -> list[Email]:
     """E-mails in English, without explicit ones, in an order that tells nothing."""
     data = Path(sources, "spam/package/data")
-    files = sorted(data.glob("*-?/*.txt"), key=lambda file: unit_hash("email", file.parent.name, file.name))
+    files = sorted(
+        data.glob("*-?/*.txt"), key=lambda file: unit_hash("email", file.parent.name, file.name)
+    )
     emails = [mail for mail in map(_read, files) if _is_usable(mail.text)]
-    emails = [mail._replace(text=clean(mail.text.encode("ascii", "ignore").decode())) for mail in emails]
+    emails = [
+        mail._replace(text=clean(mail.text.encode("ascii", "ignore").decode())) for mail in emails
+    ]
     return list({bare(mail.text): mail for mail in emails}.values())
 
 
@@ -71,7 +76,9 @@ def _read(file: Path) -> Email:
 
 def _subject(message: Message) -> str:
     parts = decode_header(message.get("Subject", ""))
-    return "".join(_decode(part, charset) if isinstance(part, bytes) else part for part, charset in parts)
+    return "".join(
+        _decode(part, charset) if isinstance(part, bytes) else part for part, charset in parts
+    )
 
 
 def _body(message: Message) -> str:
@@ -107,7 +114,7 @@ def _is_usable(text: str) -> bool:
 def clusters(emails: list[Email]) -> list[list[Email]]:
     """E-mails grouped so that none shares a good part of its text with one in another group."""
     leader = list(range(len(emails)))
-    all_runs = [_runs(mail.text) for mail in emails]
+    all_runs = [word_runs(mail.text, RUN_LENGTH) for mail in emails]
     holders: dict[tuple[str, ...], list[int]] = {}
     for place, runs in enumerate(all_runs):
         shared = Counter(other for run in runs for other in holders.setdefault(run, []))
@@ -120,11 +127,6 @@ def clusters(emails: list[Email]) -> list[list[Email]]:
     for place, mail in enumerate(emails):
         groups.setdefault(_leader(leader, place), []).append(mail)
     return list(groups.values())
-
-
-def _runs(text: str) -> set[tuple[str, ...]]:
-    words = bare(text).split()
-    return set(zip(*(words[start:] for start in range(RUN_LENGTH))))
 
 
 def _leader(leader: list[int], place: int) -> int:

@@ -11,9 +11,10 @@ What is the same but for case and punctuation counts as the same. The held-out l
 """
 
 from pathlib import Path
-from typing import Iterable, Iterator, NamedTuple
+from typing import NamedTuple
+from collections.abc import Iterable
 
-from sources import Synset, Verse, bare, read_verses, read_wordnet, unit_hash
+from sources import Synset, Verse, bare, read_verses, read_wordnet, unit_hash, word_runs
 from word_in_context import word_in_context_pairs
 
 CHAPTER_SHARE = 0.12
@@ -34,7 +35,9 @@ def split_verses(sources: Path) -> Split:
     chosen = [verse for verse in verses if _chapter_is_held_out(verse)]
     rest = [verse for verse in verses if not _chapter_is_held_out(verse)]
     known = {bare(text) for verse in rest for text in (verse.king_james, verse.world_english)}
-    return Split(rest, [v for v in chosen if not {bare(v.king_james), bare(v.world_english)} & known])
+    return Split(
+        rest, [v for v in chosen if not {bare(v.king_james), bare(v.world_english)} & known]
+    )
 
 
 def _chapter_is_held_out(verse: Verse) -> bool:
@@ -48,10 +51,15 @@ def split_synsets(sources: Path) -> Split:
     pairs = word_in_context_pairs(synsets, sources)
     hidden = {bare(text) for synset in held_out for text in (synset.gloss, *synset.examples)}
     hidden |= {
-        bare(use.sentence) for split in pairs.values() for pair in split for use in (pair.first, pair.second)
+        bare(use.sentence)
+        for split in pairs.values()
+        for pair in split
+        for use in (pair.first, pair.second)
     }
     open_synsets = [
-        synset._replace(examples=tuple(text for text in synset.examples if bare(text) not in hidden))
+        synset._replace(
+            examples=tuple(text for text in synset.examples if bare(text) not in hidden)
+        )
         for synset in synsets
         if bare(synset.gloss) not in hidden
     ]
@@ -72,14 +80,9 @@ class KnownText:
 
     def __init__(self, files: Iterable[Path]):
         lines = (line for file in files for line in file.read_text(encoding="utf-8").splitlines())
-        self._runs = {hash(run) for line in lines for run in _runs(line)}
+        self._runs = {hash(run) for line in lines for run in word_runs(line, RUN_LENGTH)}
 
     def has(self, text: str) -> bool:
         """False for what is shorter than a run: that cannot be told."""
-        runs = {hash(run) for run in _runs(text)}
+        runs = {hash(run) for run in word_runs(text, RUN_LENGTH)}
         return bool(runs) and runs <= self._runs
-
-
-def _runs(text: str) -> Iterator[tuple[str, ...]]:
-    words = bare(text).split()
-    return zip(*(words[start:] for start in range(RUN_LENGTH)))

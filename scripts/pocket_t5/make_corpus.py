@@ -10,7 +10,7 @@ the text of the held-out loss. Run `fetch.sh` first.
 import argparse
 from itertools import groupby
 from pathlib import Path
-from typing import Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from held_out import is_loss_text, split_synsets, split_verses
 from sources import Synset, bare, read_brown, unit_hash
@@ -29,7 +29,9 @@ def passages(sentences: Iterable[str]) -> Iterator[str]:
 
 
 def bible_documents(sources: Path) -> Iterator[str]:
-    for _, chapter in groupby(split_verses(sources).open, key=lambda verse: (verse.book, verse.chapter)):
+    for _, chapter in groupby(
+        split_verses(sources).open, key=lambda verse: (verse.book, verse.chapter)
+    ):
         verses = list(chapter)
         yield from passages(verse.king_james for verse in verses)
         yield from passages(verse.world_english for verse in verses)
@@ -49,7 +51,9 @@ def wordnet_documents(sources: Path) -> Iterator[str]:
 
 
 def _entry(synset: Synset, by_key: dict[str, Synset]) -> str:
-    kinds = [by_key[key].lemmas[0] for symbol, key in synset.pointers if symbol == "@" and key in by_key]
+    kinds = [
+        by_key[key].lemmas[0] for symbol, key in synset.pointers if symbol == "@" and key in by_key
+    ]
     kind = f" (a kind of {kinds[0]})" if kinds and unit_hash("kind", synset.key) < 0.5 else ""
     examples = "".join(f'; "{example}"' for example in synset.examples)
     return f"{', '.join(dict.fromkeys(synset.lemmas))}{kind}: {synset.gloss}{examples}"
@@ -64,11 +68,14 @@ def main() -> None:
     makers = {"bible": bible_documents, "brown": brown_documents, "wordnet": wordnet_documents}
     with open(corpus / "train.txt", "w") as train, open(corpus / "heldout.txt", "w") as heldout:
         for name, maker in makers.items():
-            documents = list({bare(document): document for document in maker(folder / "sources")}.values())
+            documents = list(
+                {bare(document): document for document in maker(folder / "sources")}.values()
+            )
             for document in documents:
                 (heldout if is_loss_text(document) else train).write(document + "\n")
             kept = [document for document in documents if not is_loss_text(document)]
-            print(f"{name}: {len(kept)} documents, {sum(len(d.split()) for d in kept)} words for training")
+            words = sum(len(document.split()) for document in kept)
+            print(f"{name}: {len(kept)} documents, {words} words for training")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import argparse
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
-from typing import Callable, Iterator, NamedTuple
+from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
 from emails import clusters, read_emails
 from held_out import RUN_LENGTH, KnownText, split_synsets, split_verses
@@ -68,15 +69,23 @@ def gloss_category(sources: Path, known: KnownText) -> Splits:
 
 
 def verse_paraphrase(sources: Path, known: KnownText) -> Splits:
-    """A King James verse with its own or a neighbour's World English text: each verse has one row of both."""
+    """A King James verse with its own World English text in one row, a neighbour's in another."""
     verses = split_verses(sources).held_out
-    uses = Counter(bare(text) for verse in verses for text in (verse.king_james, verse.world_english))
+    uses = Counter(
+        bare(text) for verse in verses for text in (verse.king_james, verse.world_english)
+    )
     verses = [
         verse
         for verse in verses
-        if all(_is_item(text, known) and uses[bare(text)] == 1 for text in (verse.king_james, verse.world_english))
+        if all(
+            _is_item(text, known) and uses[bare(text)] == 1
+            for text in (verse.king_james, verse.world_english)
+        )
     ]
-    chapters = [list(chapter) for _, chapter in groupby(verses, key=lambda verse: (verse.book, verse.chapter))]
+    chapters = [
+        list(chapter)
+        for _, chapter in groupby(verses, key=lambda verse: (verse.book, verse.chapter))
+    ]
     chapters.sort(key=lambda chapter: unit_hash("verses", chapter[0].book, chapter[0].chapter))
     remaining = iter(chapters)
     splits: Splits = {}
@@ -97,7 +106,10 @@ def _verse_rows(chapter: list[Verse]) -> Iterator[tuple[Row, Row]]:
             pairs = [f"{verse.king_james} | {v.world_english}" for v in (verse, neighbour)]
             if all(len(pair.split()) <= LONGEST_PAIR for pair in pairs):
                 name = f"{verse.book}.{verse.chapter}.{verse.number}"
-                yield Row(f"{name}-same", pairs[0], "same"), Row(f"{name}-different", pairs[1], "different")
+                yield (
+                    Row(f"{name}-same", pairs[0], "same"),
+                    Row(f"{name}-different", pairs[1], "different"),
+                )
 
 
 def spam(sources: Path, known: KnownText) -> Splits:
@@ -136,7 +148,11 @@ def _is_sound(group: list[Pair], known: KnownText) -> bool:
     uses = {(bare(use.sentence), use.synset) for pair in group for use in (pair.first, pair.second)}
     sentences = {sentence for sentence, _ in uses}
     pairs = {frozenset((bare(pair.first.sentence), bare(pair.second.sentence))) for pair in group}
-    return len(pairs) == len(group) and len(sentences) == len(uses) and not any(map(known.has, sentences))
+    return (
+        len(pairs) == len(group)
+        and len(sentences) == len(uses)
+        and not any(map(known.has, sentences))
+    )
 
 
 def _word_row(pair: Pair, number: int) -> Row:

@@ -9,23 +9,50 @@ import ast
 import hashlib
 import re
 from pathlib import Path
-from typing import Iterable, NamedTuple
+from typing import NamedTuple
+from collections.abc import Iterable
 
-POS_NAMES = {"n": "noun", "v": "verb", "a": "adjective", "r": "adverb"}
-LEXICOGRAPHER_FILES = (
-    "adj.all adj.pert adv.all noun.Tops noun.act noun.animal noun.artifact noun.attribute "
-    "noun.body noun.cognition noun.communication noun.event noun.feeling noun.food noun.group "
-    "noun.location noun.motive noun.object noun.person noun.phenomenon noun.plant "
-    "noun.possession noun.process noun.quantity noun.relation noun.shape noun.state "
-    "noun.substance noun.time verb.body verb.change verb.cognition verb.communication "
-    "verb.competition verb.consumption verb.contact verb.creation verb.emotion verb.motion "
-    "verb.perception verb.possession verb.social verb.stative verb.weather adj.ppl"
-).split()
+LEXICOGRAPHER_FILES = [
+    f"{part_of_speech}.{name}"
+    for part_of_speech, names in (
+        ("adj", "all pert"),
+        ("adv", "all"),
+        (
+            "noun",
+            "Tops act animal artifact attribute body cognition communication event feeling food "
+            "group location motive object person phenomenon plant possession process quantity "
+            "relation shape state substance time",
+        ),
+        (
+            "verb",
+            "body change cognition communication competition consumption contact creation "
+            "emotion motion perception possession social stative weather",
+        ),
+        ("adj", "ppl"),
+    )
+    for name in names.split()
+]
 BROWN_GENRES = dict(
     zip(
         "abcdefghjklmnpr",
-        "news,editorial,reviews,religion,hobbies,lore,letters,government,science,"
-        "fiction,mystery,science fiction,adventure,romance,humor".split(","),
+        [
+            "news",
+            "editorial",
+            "reviews",
+            "religion",
+            "hobbies",
+            "lore",
+            "letters",
+            "government",
+            "science",
+            "fiction",
+            "mystery",
+            "science fiction",
+            "adventure",
+            "romance",
+            "humor",
+        ],
+        strict=True,
     )
 )
 FORMULA = re.compile(r"\*\*|\b[AT]f\b")  # how Brown marks what is no English text
@@ -73,6 +100,12 @@ def bare(text: str) -> str:
     return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
 
 
+def word_runs(text: str, length: int) -> set[tuple[str, ...]]:
+    """The runs of so many consecutive words."""
+    words = bare(text).split()
+    return set(zip(*(words[start:] for start in range(length)), strict=False))
+
+
 # --- WordNet -------------------------------------------------------------------------
 
 
@@ -92,7 +125,7 @@ def _synset(line: str) -> Synset:
     pos = "a" if kind == "s" else kind
     words, rest = rest[: 2 * int(word_count, 16) : 2], rest[2 * int(word_count, 16) :]
     pointer_fields = rest[1 : 1 + 4 * int(rest[0])]
-    pointers = zip(pointer_fields[::4], pointer_fields[1::4], pointer_fields[2::4])
+    pointers = zip(pointer_fields[::4], pointer_fields[1::4], pointer_fields[2::4], strict=True)
     definition, *quoted = re.split(r'"([^"]*)"', text)
     return Synset(
         key=pos + offset,
@@ -102,7 +135,7 @@ def _synset(line: str) -> Synset:
         gloss=clean(definition).strip(" ;:"),
         examples=tuple(clean(example) for example in quoted[::2] if len(example.split()) > 1),
         pointers=tuple(
-            (symbol, ("a" if other == "s" else other) + target) for symbol, target, other in pointers
+            (symbol, ("a" if kind == "s" else kind) + target) for symbol, target, kind in pointers
         ),
     )
 
@@ -156,7 +189,10 @@ def _bible(sources: Path, name: str) -> dict[int, str]:
     _, text, starts, ends, *_ = call.args
     text, starts, ends = (ast.literal_eval(argument) for argument in (text, starts, ends))
     strip_brackets = str.maketrans("", "", "[]")
-    return {number: clean(text[starts[number] : ends[number]].translate(strip_brackets)) for number in starts}
+    return {
+        number: clean(text[starts[number] : ends[number]].translate(strip_brackets))
+        for number in starts
+    }
 
 
 # --- Brown ---------------------------------------------------------------------------
@@ -186,7 +222,7 @@ def detokenise(tokens: Iterable[str]) -> str:
 
 
 def _close_quotes(sentences: list[str]) -> list[str]:
-    """Joins a closing quote or what is only punctuation to the sentence before it; drops sentences with formulas."""
+    """Joins what only closes a sentence to it; drops sentences with formulas."""
     joined: list[str] = []
     for sentence in sentences:
         if joined and sentence.startswith('" '):

@@ -29,7 +29,9 @@ def read_split(file: Path) -> tuple[list[str], list[str]]:
 
 def baselines(task: Path) -> dict[str, object]:
     """Test accuracies of the most frequent training label and of the linear model."""
-    train, validation, test = (read_split(task / f"{split}.tsv") for split in ("train", "validation", "test"))
+    train, validation, test = (
+        read_split(task / f"{split}.tsv") for split in ("train", "validation", "test")
+    )
     models = [_model(regularisation).fit(*train) for regularisation in REGULARISATIONS]
     model = max(models, key=lambda model: model.score(*validation))
     majority, _ = Counter(train[1]).most_common(1)[0]

@@ -10,7 +10,8 @@ no synset and no sentence with another.
 
 from itertools import combinations
 from pathlib import Path
-from typing import Iterator, NamedTuple
+from typing import NamedTuple
+from collections.abc import Iterator
 
 from sources import Synset, bare, inflections, irregular_forms, unit_hash
 
@@ -41,14 +42,20 @@ def word_in_context_pairs(synsets: list[Synset], sources: Path) -> dict[str, lis
         claimed: set[str] = set()
         while len(pairs) < size:
             word = next(words)
-            free = [use for use in uses[word] if use.synset not in taken and bare(use.sentence) not in taken]
+            free = [
+                use
+                for use in uses[word]
+                if use.synset not in taken and bare(use.sentence) not in taken
+            ]
             pairs += _balanced_pairs(word, free, (size - len(pairs)) // 2)
             claimed.update(part for use in free for part in (use.synset, bare(use.sentence)))
         taken |= claimed
     return splits
 
 
-def _uses(synsets: list[Synset], irregular) -> dict[tuple[str, str], list[Use]]:
+def _uses(
+    synsets: list[Synset], irregular: dict[tuple[str, str], set[str]]
+) -> dict[tuple[str, str], list[Use]]:
     """(word, part of speech) -> the sentences in which it stands once, with their synsets."""
     uses: dict[tuple[str, str], list[Use]] = {}
     for synset in synsets:
@@ -68,7 +75,8 @@ def _balanced_pairs(word: tuple[str, str], uses: list[Use], limit: int) -> Itera
         if bare(first.sentence) != bare(second.sentence):
             label = "same" if first.synset == second.synset else "different"
             pair = Pair(*word, first, second, label)
-            candidates[label].append(pair if unit_hash(pair) < 0.5 else pair._replace(first=second, second=first))
+            swapped = pair._replace(first=second, second=first)
+            candidates[label].append(pair if unit_hash(pair) < 0.5 else swapped)
     count = min(limit, PAIRS_PER_LABEL, *map(len, candidates.values()))
     for pairs in candidates.values():
         yield from sorted(pairs, key=unit_hash)[:count]

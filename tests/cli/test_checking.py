@@ -144,6 +144,16 @@ def test_parts_inside_containers_are_checked(tmp_path):
     check(path, DATA_FILES="{'train': 'y.txt'}")
 
 
+def test_unset_names_inside_containers_are_told():
+    (problem,) = problems(TASK_FEATURE_LENGTHS="{'inputs': %T, 'targets': 4}")
+    assert problem.startswith("T is not set")
+
+
+def test_names_that_go_round_in_circles():
+    (problem,) = problems(MODEL_DIR="%EVAL_OUTPUT_DIR", EVAL_OUTPUT_DIR="%MODEL_DIR")
+    assert problem.endswith("MODEL_DIR refers to itself.")
+
+
 def test_a_misspelt_macro_is_told():
     (problem,) = problems(TRIAN_STEPS="5")
     assert problem.startswith("--gin.TRIAN_STEPS: nothing uses a macro TRIAN_STEPS.")

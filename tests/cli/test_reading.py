@@ -120,3 +120,16 @@ def test_an_unknown_name_in_a_flag_is_named():
 def test_a_missing_file_lists_near_ones():
     with pytest.raises(reading.ConfigError, match="no gin file tasks/spma.gin. Did you mean tasks/spam.gin"):
         read("tasks/spma.gin")
+
+
+def test_a_file_that_includes_itself(write, tmp_path):
+    path = write("a.gin", 'include "b.gin"')
+    write("b.gin", 'SEED = 1\ninclude "a.gin"')
+    with pytest.raises(reading.ConfigError, match="b.gin, line 2: include: .*a.gin includes itself"):
+        read(path, search_paths=[str(tmp_path)])
+
+
+def test_a_file_that_is_no_text(tmp_path):
+    (tmp_path / "a.gin").write_bytes(b"SEED = \xff")
+    with pytest.raises(reading.ConfigError, match="a.gin is no gin file: not UTF-8"):
+        read(tmp_path / "a.gin")

@@ -64,13 +64,14 @@ def test_a_damaged_file_is_named_and_replaced(path, caplog):
     assert cached_arrays(path.parent, "x", IDENTITY, build_fails)["a"].tolist() == [1, 1, 1]
 
 
-def test_nothing_is_left_behind_by_a_failed_write(path, monkeypatch):
+@pytest.mark.parametrize("step", ["pathlib.Path.write_bytes", "os.replace"])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch, step):
     before = path.read_bytes()
 
-    def no_space(self, content):
+    def no_space(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(type(path), "write_bytes", no_space)
+    monkeypatch.setattr(step, no_space)
     with pytest.raises(CacheError, match="cannot write cache file .*x.npz .No space left on device"):
         save_arrays(path, {"a": np.zeros(1)}, IDENTITY)
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 seqio = pytest.importorskip("seqio", reason="needs the [seqio] extra")
@@ -16,8 +18,15 @@ from prompt_tuning.data.vocabulary import ByteVocabulary, SentencePieceVocabular
 from tests.data.helpers import POCKET
 
 MODULE = "prompt_tuning.data.seqio_tasks.shipped"
-SEQIO_POCKET = seqio.SentencePieceVocabulary(str(POCKET), extra_ids=100)
+EXTRA_IDS = json.loads(POCKET.with_name("config.json").read_text())["vocabulary"]["extra_ids"]
+SEQIO_POCKET = seqio.SentencePieceVocabulary(str(POCKET), EXTRA_IDS)
 BYTES = ByteVocabulary(extra_ids=10)
+
+
+@pytest.fixture(scope="module")
+def pocket() -> SentencePieceVocabulary:
+    """The vocabulary of the shipped model, with as many sentinels as it has."""
+    return SentencePieceVocabulary(POCKET, EXTRA_IDS)
 
 
 def register(name, rows, *, metric_fns=(), postprocess_fn=None, eos=seqio.preprocessors.append_eos) -> None:

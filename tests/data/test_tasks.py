@@ -52,7 +52,7 @@ def test_what_was_cut_is_in_the_log(colours, caplog):
     kept, cut = caplog.records
     assert (kept.levelno, cut.levelno) == (logging.INFO, logging.WARNING)
     assert kept.getMessage().startswith("colours, test: 10 of 10 rows kept")
-    assert "truncated: 5 inputs, 0 targets" in cut.getMessage()
+    assert "truncated: 2 inputs, 0 targets" in cut.getMessage()
 
 
 def test_a_task_of_text(text):

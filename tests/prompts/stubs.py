@@ -2,16 +2,19 @@
 
 import numpy as np
 
+from prompt_tuning.data import vocabulary
+
 V, D = 12, 4
 
 
-class Words:
-  """Ids 3 to 9 are words, 10 and 11 rows that no text reaches."""
+class Words(vocabulary.Vocabulary):
+  """Ids 3 to 9 are words; rows 10 and 11 of the table are past the vocabulary."""
   name, vocab_size = "words", 10
   words = ["▁", "true", "false", "not", "entail", "ment", "maybe"]
 
   def encode(self, text):
-    return [self.words.index(word) + 3 if word in self.words else 2 for word in text.split()]
+    return [self.words.index(word) + 3 if word in self.words else vocabulary.UNK_ID
+            for word in text.split()]
 
   def piece(self, token):
     return ["<pad>", "</s>", "<unk>", *self.words][token]

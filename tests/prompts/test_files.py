@@ -55,7 +55,7 @@ def test_a_prompt_that_does_not_fit_says_what_to_change(length, width, message):
 
 @pytest.mark.parametrize("content, message", [
     (np.ones(4, np.float32), r"expected a prompt \[P, D\], found shape \(4,\)"),
-    (np.ones((0, 4), np.float32), r"found shape \(0, 4\)"),
+    (np.ones((0, 4), np.float32), r"expected a prompt \[P, D\], found shape \(0, 4\)"),
     (np.ones((2, 4), np.int32), "expected one array of float32, found int32"),
     (np.array([{"a": 1}], dtype=object), "expected one array in .npy format"),
     (b"", "expected one array in .npy format"),

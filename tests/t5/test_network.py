@@ -214,7 +214,7 @@ def test_padding_changes_nothing(prompted, location):
 
 
 @LOCATIONS
-@settings(deadline=None, max_examples=20)  # compiles once
+@settings(deadline=None, max_examples=20)
 @given(seeds=st.tuples(st.integers(0, 99), st.integers(0, 99)),
        lengths=st.lists(st.integers(0, 6), min_size=2, max_size=2),
        other_targets=st.integers(1, 4))

@@ -18,10 +18,10 @@ INPUTS = np.array([[5, 6, 7, 1], [8, 1, 0, 0], [0, 0, 0, 0]])
 REAL_INPUTS = [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1)]
 REAL_TARGETS = [(0, 0), (0, 1), (0, 2), (1, 0)]
 BATCH = {
-    "encoder_input_tokens": INPUTS,
-    "decoder_input_tokens": np.array([[0, 9, 8], [0, 0, 0], [0, 0, 0]]),
-    "decoder_target_tokens": np.array([[9, 8, 1], [1, 0, 0], [0, 0, 0]]),
-    "decoder_loss_weights": np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]], np.float32),
+    "encoder_input_tokens": jnp.array(INPUTS),
+    "decoder_input_tokens": jnp.array([[0, 9, 8], [0, 0, 0], [0, 0, 0]]),
+    "decoder_target_tokens": jnp.array([[9, 8, 1], [1, 0, 0], [0, 0, 0]]),
+    "decoder_loss_weights": np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]], jnp.float32),
 }
 P = 2
 # Where the prompt's columns are in each row, by the prompt's location.

@@ -97,3 +97,16 @@ def test_split_names_what_it_looked_for():
 def test_warmup_cosine_ends():
     schedule = optimizers.warmup_cosine(1.0, warmup_steps=10, steps=100)
     assert [round(float(schedule(s)), 3) for s in (0, 5, 10, 100)] == [0.0, 0.5, 1.0, 0.1]
+
+
+def test_short_runs_settle():
+    """The last updates are small beside the first, whatever the gradient does."""
+    rng = np.random.default_rng(3)
+    params = {PROMPT: jnp.zeros((4, 8))}
+    optimizer = optimizers.short_run_adafactor(40)
+    state, sizes = optimizer.init(params), []
+    for _ in range(40):
+        grads = {PROMPT: jnp.asarray(rng.normal(size=(4, 8)), jnp.float32)}
+        updates, state = optimizer.update(grads, state, params)
+        sizes.append(float(jnp.abs(updates[PROMPT]).mean()))
+    assert max(sizes[-3:]) < 0.15 * max(sizes)

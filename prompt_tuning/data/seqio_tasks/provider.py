@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 
 from prompt_tuning.data.cache import cached_examples
 from prompt_tuning.data.examples import DataError, Examples, Report, examples_from_tokens
+from prompt_tuning.data.paths import PathLike
 from prompt_tuning.data.tables import nearest
 from prompt_tuning.data.tasks import ExamplesTask, MixtureTask, Task
 from prompt_tuning.data.vocabulary import ByteVocabulary, Vocabulary, sentencepiece_fingerprint
@@ -69,7 +70,7 @@ class SeqioTask(ExamplesTask):
         vocabulary: Vocabulary,
         inputs_length: int,
         targets_length: int,
-        cache_dir: str | None = None,
+        cache_dir: PathLike | None = None,
     ) -> Examples:
         """The split's examples, from `cache_dir` where it has them.
 

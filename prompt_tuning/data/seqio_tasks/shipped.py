@@ -3,6 +3,7 @@
 Importing this module registers them (MIXTURE_OR_TASK_MODULE). The same tasks as plain files are data/shipped.py's.
 """
 
+import json
 from collections.abc import Sequence
 
 import seqio
@@ -11,7 +12,9 @@ import tensorflow as tf
 from prompt_tuning.data.metrics import METRICS, Results
 from prompt_tuning.data.shipped import FOLDER, SHIPPED, SPLITS
 
-_VOCABULARY = seqio.SentencePieceVocabulary(str(FOLDER.parent / "pocket_t5/vocabulary.model"), extra_ids=100)
+_MODEL = FOLDER.parent / "pocket_t5"  # whose vocabulary the tasks are made with
+_EXTRA_IDS = json.loads((_MODEL / "config.json").read_text())["vocabulary"]["extra_ids"]
+_VOCABULARY = seqio.SentencePieceVocabulary(str(_MODEL / "vocabulary.model"), _EXTRA_IDS)
 _COLUMNS = ("id", "inputs", "targets")
 
 

@@ -1,0 +1,115 @@
+"""A dry run says what would be done, from shapes alone."""
+
+import shutil
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from prompt_tuning import train
+from prompt_tuning.checkpoints import weights
+from prompt_tuning.cli import dry_run
+from prompt_tuning.methods import model_tuning
+from prompt_tuning.methods import soft_prompt
+from prompt_tuning.training import partition
+
+
+@pytest.fixture
+def plan(monkeypatch, model_folder, data_files, tmp_path, capsys):
+    """`plan(*flags)` is the report of a dry run on a model whose weights are gone."""
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    (folder / "model.safetensors").unlink()
+
+    def run(*arguments):
+        flags = [
+            "--dry_run",
+            "--gin_file=tasks/files.gin",
+            f"--gin.INITIAL_CHECKPOINT_PATH={folder}",
+            f"--gin.DATA_FILES={data_files!r}",
+            f"--gin.MODEL_DIR={tmp_path / 'run'}",
+            "--gin.CLASS_LABELS=['animal', 'colour']",
+            "--gin.SampledVocab.first=4000",
+            "--gin.TRAIN_STEPS=10",
+            "--gin.BATCH_SIZE=16",
+            "--gin.PROMPT_LENGTH=5",
+        ]
+        monkeypatch.setattr(sys, "argv", ["program", *flags, *arguments])
+        train.main()
+        assert not (tmp_path / "run").exists()
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_what_it_says(plan):
+    report = plan("--gin_file=prompts/from_class_labels.gin")
+    assert "SoftPrompt.initializer = @ClassLabels()" in report
+    assert "encoder_input_tokens int32 [16, 128]" in report
+    assert "decoder_target_tokens int32 [16, 8]" in report
+    assert "frozen parameters, 80 trained" in report
+    assert "10 steps of 16 examples, 160 in all" in report
+    assert "4 epochs of 40 examples" in report
+    assert "parameters" in report and "kept for the gradient" in report
+
+
+def test_model_tuning(plan):
+    report = plan("--gin_file=methods/model_tuning.gin")
+    total = sum(x.size for x in jax.tree.leaves(_shapes()))
+    assert f"ModelTuning: 0 frozen parameters, {total:,} trained (100.0000%)" in report
+
+
+def _shapes():
+    from prompt_tuning.t5 import config
+
+    tiny = config.T5Config(4096, 16, 2, 8, 32, 2, 2)
+    return {
+        name: jax.ShapeDtypeStruct(shape, jnp.float32)
+        for name, shape in weights.expected_shapes(tiny).items()
+    }
+
+
+@pytest.mark.parametrize(
+    "argument, expected",
+    [
+        ("--gin.CLASS_LABELS=['animal']", "unknown label 'colour'"),
+        ("--gin.PROMPT_LENGTH=4001", "exceeds SampledVocab.first"),
+        ("--gin.EVAL_SPLIT=dev", "no split 'dev'"),
+    ],
+)
+def test_it_finds_what_would_fail(plan, capsys, argument, expected):
+    with pytest.raises(SystemExit) as caught:
+        plan(argument)
+    assert caught.value.code == 1
+    assert expected in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def base(model_folder):
+    return weights.describe_model(model_folder)
+
+
+def kept(base, method, batch_size):
+    params = base.params | dry_run._added(method, base)
+    trained, frozen = partition.split(dict(params), method.trainable)
+    batch = dry_run.batch_shapes(batch_size, 12, 4)
+    return dry_run.kept_for_gradient(method.network(base), trained, frozen, batch)
+
+
+def test_what_is_kept_grows_with_the_batch_and_holds_no_weights(base):
+    method = soft_prompt.SoftPrompt(5, initializer=_zeros)
+    small, large = (dry_run._bytes(kept(base, method, size)) for size in (8, 16))
+    assert 1.9 < large / small <= 2.0
+    tables = [x for x in kept(base, method, 8) if x.shape == (4096, 16)]
+    assert not tables
+
+
+def test_model_tuning_keeps_more_than_a_prompt_of_no_length_would(base):
+    prompt = dry_run._bytes(kept(base, soft_prompt.SoftPrompt(1, initializer=_zeros), 8))
+    model = dry_run._bytes(kept(base, model_tuning.ModelTuning(), 8))
+    assert model > prompt
+
+
+def _zeros(key, shape, *, table, vocabulary):
+    del key, table, vocabulary
+    return jnp.zeros(shape)

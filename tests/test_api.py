@@ -1,0 +1,69 @@
+"""The ten lines of the README, on a tiny model."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import prompt_tuning as pt
+
+
+@pytest.fixture(scope="module")
+def task(data_files):
+    return pt.FilesTask("colours", data_files, labels=("animal", "colour"), id_column="id")
+
+
+LENGTHS = {"inputs": 16, "targets": 4}
+
+
+def test_from_a_model_to_predictions(model_folder, task, tmp_path):
+    model = pt.load_model(model_folder)
+    run = pt.train_prompt(
+        model,
+        task,
+        model_dir=tmp_path,
+        steps=2,
+        length=4,
+        task_feature_lengths=LENGTHS,
+        batch_size=8,
+    )
+    prompt = pt.read_prompt(tmp_path)
+    assert prompt.shape == (4, 16)
+    np.testing.assert_array_equal(prompt, pt.read_prompt(tmp_path / "best"))
+    scores = pt.score(
+        model, prompt, task, split="validation", task_feature_lengths=LENGTHS, batch_size=8
+    )
+    assert scores["accuracy"] == run.best.score
+    texts = ["red", "a dog", ""]
+    found = pt.predict(model, prompt, texts, task_feature_lengths=LENGTHS)
+    assert len(found) == 3
+    alone = [pt.predict(model, prompt, [text], task_feature_lengths=LENGTHS)[0] for text in texts]
+    assert found == alone
+    without = pt.predict(model, None, texts, task_feature_lengths=LENGTHS)
+    assert len(without) == 3 and without != found
+
+
+def test_the_prompt_starts_from_the_labels(model_folder, task):
+    from prompt_tuning import api
+
+    model = pt.load_model(model_folder)
+    initializer = api._initializer(model, task, 4)
+    assert tuple(initializer.labels) == ("animal", "colour")
+    assert initializer.fallback.first == model.vocabulary.vocab_size
+    assert not hasattr(api._initializer(model, task, 1), "labels")
+
+
+def test_a_prompt_of_another_model(model_folder):
+    with pytest.raises(ValueError, match="width 12, this one's is 16"):
+        pt.predict(pt.load_model(model_folder), np.zeros((3, 12), np.float32), ["x"])
+
+
+def test_shipped_tasks_are_at_hand():
+    assert pt.shipped_task("spam").label_texts == ("ham", "spam")
+
+
+def test_importing_the_package_is_cheap():
+    code = "import sys, prompt_tuning; assert 'jax' not in sys.modules; prompt_tuning.nothing"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "AttributeError: module 'prompt_tuning' has no attribute 'nothing'" in found.stderr

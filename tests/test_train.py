@@ -1,0 +1,128 @@
+"""`train` from plain Python: what it writes, what it says of bad data, and that it starts again."""
+
+import json
+
+import numpy as np
+import pytest
+
+from prompt_tuning import eval as evaluation
+from prompt_tuning import train
+from prompt_tuning.checkpoints import learned
+from prompt_tuning.checkpoints import weights
+from prompt_tuning.data.examples import DataError
+from prompt_tuning.data.files import FilesTask
+from prompt_tuning.methods import soft_prompt
+from prompt_tuning.prompts import initializers
+from prompt_tuning.training import optimizers
+
+LENGTHS = {"inputs": 16, "targets": 4}
+
+
+@pytest.fixture(scope="module")
+def base(model_folder):
+    return weights.load_model(model_folder)
+
+
+@pytest.fixture(scope="module")
+def task(data_files):
+    return FilesTask("colours", data_files, labels=("animal", "colour"), id_column="id")
+
+
+def run(base, task, model_dir, **options):
+    options = (
+        dict(
+            model_dir=model_dir,
+            train_steps=6,
+            task_feature_lengths=LENGTHS,
+            batch_size=8,
+            optimizer=optimizers.adamw(0.5),
+            eval_period=3,
+            save_period=3,
+            log_period=1,
+        )
+        | options
+    )
+    return train.train(base, soft_prompt.SoftPrompt(4, initializers.Uniform()), task, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(base, task, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    return folder, run(base, task, folder)
+
+
+def scalars(folder):
+    lines = [json.loads(line) for line in (folder / "scalars.jsonl").read_text().splitlines()]
+    return {(line["step"], name): value for line in lines for name, value in line.items()}
+
+
+def test_what_a_run_leaves(finished):
+    folder, result = finished
+    assert result.step == 6
+    written = np.load(folder / "numpy_checkpoints/checkpoint_6/encoder.prompt.prompt.prompt")
+    np.testing.assert_array_equal(written, result.trained["encoder/prompt/prompt/prompt"])
+    logged = scalars(folder)
+    assert logged[6, "train/loss"] < logged[1, "train/loss"]
+    for name in ("eval/accuracy", "eval/illegal_rate", "eval/prompt/row_norm_mean/encoder"):
+        assert (3, name) in logged and (6, name) in logged
+    assert (1, "prompt/update_ratio") in logged
+
+
+def test_evaluation_of_the_best_gives_the_runs_own_score(finished, base, task, tmp_path):
+    folder, result = finished
+    method = soft_prompt.SoftPrompt(4)
+    scores = evaluation.evaluate(
+        base,
+        method,
+        task,
+        output_dir=tmp_path / "eval",
+        task_feature_lengths=LENGTHS,
+        prompt_file=folder,
+        batch_size=8,
+    )
+    assert scores["accuracy"] == result.best.score
+    assert json.loads((tmp_path / "eval/metrics.json").read_text()) == scores
+    lines = (tmp_path / "eval/predictions.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["id"] for row in rows] == [f"validation{i}" for i in range(12)]
+    assert set(rows[0]) == {"id", "inputs", "targets", "prediction"}
+
+
+def test_another_part_goes_on_where_the_first_stopped(finished, base, task, tmp_path):
+    _, whole = finished
+    run(base, task, tmp_path, train_steps=3)
+    result = run(base, task, tmp_path)
+    for name, value in whole.trained.items():
+        np.testing.assert_array_equal(result.trained[name], value)
+    assert learned.find_learned(tmp_path).name == "best"
+
+
+def test_training_without_evaluation(base, task, tmp_path):
+    only_train = FilesTask("colours", {"train": task.files["train"]}, id_column="id")
+    run(base, only_train, tmp_path, train_steps=1, eval_period=None)
+    assert not (tmp_path / "best").exists()
+
+
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        (dict(train_split="trian"), DataError, "no split 'trian'.*nearest: 'train'"),
+        (dict(eval_split="dev"), DataError, "no split 'dev'"),
+        (dict(batch_size=12), ValueError, "BATCH_SIZE must be a multiple of 8 .*found 12"),
+        (dict(accumulate=2), ValueError, "BATCH_SIZE must be a multiple of 16"),
+        (dict(task_feature_lengths={"inputs": 8}), ValueError, "TASK_FEATURE_LENGTHS must be"),
+        (dict(task_feature_lengths={"inputs": 8, "targets": 0}), ValueError, "TASK_FEATURE_LENGTHS"),
+    ],
+)
+def test_bad_arguments_are_told_before_anything_is_written(
+    base, task, tmp_path, change, error, message
+):
+    with pytest.raises(error, match=message):
+        run(base, task, tmp_path / "run", **change)
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_data_is_named(base, task, tmp_path):
+    files = dict(task.files, train=str(tmp_path / "absent.tsv"))
+    with pytest.raises(DataError, match="task colours: no data file .*absent.tsv: check DATA_FILES"):
+        run(base, FilesTask("colours", files), tmp_path)
