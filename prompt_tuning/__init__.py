@@ -1,13 +1,13 @@
 """Parameter-efficient prompt tuning of frozen T5 models in JAX.
 
-    import prompt_tuning as pt
+import prompt_tuning as pt
 
-    model = pt.load_model("pocket_t5")
-    task = pt.shipped_task("spam")
-    pt.train_prompt(model, task, model_dir="runs/spam", steps=300)
-    prompt = pt.read_prompt("runs/spam")
-    print(pt.score(model, prompt, task, split="test"))
-    print(pt.predict(model, prompt, ["You have won a free cruise!", "Lunch at noon?"]))
+model = pt.load_model("pocket_t5")
+task = pt.shipped_task("spam")
+pt.train_prompt(model, task, model_dir="runs/spam", steps=300)
+prompt = pt.read_prompt("runs/spam")
+print(pt.score(model, prompt, task, split="test"))
+print(pt.predict(model, prompt, ["You have won a free cruise!", "Lunch at noon?"]))
 """
 
 import importlib

@@ -27,9 +27,7 @@ from prompt_tuning.training import sharding
 
 # The project's own gin files: beside the package in a checkout, inside it when installed.
 _PACKAGE = pathlib.Path(__file__).parent
-GIN_FOLDER = next(
-    (folder for folder in (_PACKAGE / "gin", _PACKAGE.parent / "gin") if folder.is_dir()), None
-)
+GIN_FOLDER = _PACKAGE / "gin" if (_PACKAGE / "gin").is_dir() else _PACKAGE.parent / "gin"
 
 ENTRY_POINTS = {"train": train.train, "evaluate": evaluation.evaluate, "infer": infer.infer}
 

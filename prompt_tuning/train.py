@@ -111,7 +111,7 @@ def train(
         batches,
         model_dir=model_dir,
         steps=train_steps,
-        optimizer=optimizer or optimizers.short_run_adafactor(train_steps),
+        optimizer=optimizer_or_default(optimizer, train_steps),
         evaluate=evaluate,
         eval_period=eval_period or train_steps,
         save_period=save_period,
@@ -135,6 +135,12 @@ def feature_lengths(lengths: Mapping[str, int]) -> tuple[int, int]:
     return lengths["inputs"], lengths["targets"]
 
 
+def optimizer_or_default(
+    optimizer: optax.GradientTransformation | None, train_steps: int
+) -> optax.GradientTransformation:
+    return optimizer or optimizers.short_run_adafactor(train_steps)
+
+
 def _evaluation(
     base: weights.FrozenModel,
     method: methods.Method,
@@ -144,9 +150,7 @@ def _evaluation(
 ) -> Callable[[partition.Flat, int], loop.Scores]:
     """The loop's `evaluate`: the task's scores, and diagnostics of one batch."""
     model = method.network(base)
-    return evaluator.with_diagnostics(
-        evaluator.Evaluator(model, base, task, options), model, batch
-    )
+    return evaluator.with_diagnostics(evaluator.Evaluator(model, base, task, options), model, batch)
 
 
 def main() -> None:

@@ -38,7 +38,9 @@ def plot(runs: dict[str, pathlib.Path], levels: dict[str, float], file: pathlib.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--task", default="gloss_category", choices=list(measure_tasks.LENGTHS))
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/demo"))
@@ -49,16 +51,29 @@ def main() -> None:
 
     print(f"1/3  The frozen model alone, on the test split of {args.task}")
     scores = {"majority class": measure_tasks.majority(args.task)}
-    scores["frozen model, no prompt"] = measure_tasks.frozen(model, args.task, out / "frozen")["accuracy"]
+    scores["frozen model, no prompt"] = measure_tasks.frozen(model, args.task, out / "frozen")[
+        "accuracy"
+    ]
     runs = {}
-    for number, (method, name) in enumerate({"prompt": "prompt tuning", "model": "model tuning"}.items(), 2):
+    for number, (method, name) in enumerate(
+        {"prompt": "prompt tuning", "model": "model tuning"}.items(), 2
+    ):
         print(f"{number}/3  {name.capitalize()}, {args.steps} steps")
         runs[name] = out / method
-        scores[name] = measure_tasks.run(model, args.task, method, 0, args.steps, runs[name])["accuracy"]
+        scores[name] = measure_tasks.run(model, args.task, method, 0, args.steps, runs[name])[
+            "accuracy"
+        ]
 
     prompt = pt.read_prompt(runs["prompt tuning"])
-    rows = [row for _, row in tables.read_table(shipped.FOLDER / args.task / "test.tsv", ["inputs", "targets"])][:8]
-    predictions = pt.predict(model, prompt, [row["inputs"] for row in rows], task_feature_lengths=lengths)
+    rows = [
+        row
+        for _, row in tables.read_table(
+            shipped.FOLDER / args.task / "test.tsv", ["inputs", "targets"]
+        )
+    ][:8]
+    predictions = pt.predict(
+        model, prompt, [row["inputs"] for row in rows], task_feature_lengths=lengths
+    )
     print("\nSome test examples (target, what the prompted model says, input):")
     for row, prediction in zip(rows, predictions):
         print(f"  {row['targets']:<10} {prediction:<10} {row['inputs'][:90]}")
@@ -68,11 +83,16 @@ def main() -> None:
     curve = out / "learning_curve.png"
     plot(runs, {name: scores[name] for name in list(scores)[:2]}, curve)
     parameters = sum(x.size for x in model.params.values())
-    trained = {"prompt tuning": f"{prompt.size:,} numbers", "model tuning": f"{parameters:,} numbers"}
+    trained = {
+        "prompt tuning": f"{prompt.size:,} numbers",
+        "model tuning": f"{parameters:,} numbers",
+    }
     print(f"\nTest accuracy on {args.task} (%), after {time.monotonic() - started:.0f} s:")
     for name, value in scores.items():
         print(f"  {name:<26} {value:5.1f}   {trained.get(name, '')}")
-    print(f"\nThe prompt: {runs['prompt tuning'] / 'best'}   learning curves: {curve}   everything: {args.out}/")
+    print(
+        f"\nThe prompt: {runs['prompt tuning'] / 'best'}   learning curves: {curve}   everything: {args.out}/"
+    )
 
 
 if __name__ == "__main__":

@@ -34,7 +34,12 @@ METHODS = ("prompt", "model")
 def majority(task_name: str) -> float:
     """Test accuracy, in percent, of the label that is most frequent in training."""
     columns = {
-        split: [row["targets"] for _, row in tables.read_table(shipped.FOLDER / task_name / f"{split}.tsv", ["targets"])]
+        split: [
+            row["targets"]
+            for _, row in tables.read_table(
+                shipped.FOLDER / task_name / f"{split}.tsv", ["targets"]
+            )
+        ]
         for split in ("train", "test")
     }
     label, _ = collections.Counter(columns["train"]).most_common(1)[0]
@@ -44,23 +49,34 @@ def majority(task_name: str) -> float:
 def run(model, task_name: str, method: str, seed: int, steps: int, folder: pathlib.Path) -> dict:
     """Trains and returns the test scores of what was best on validation."""
     task, lengths = pt.shipped_task(task_name), LENGTHS[task_name]
-    options = dict(model_dir=folder, task_feature_lengths=lengths, seed=seed, eval_period=50, max_eval_examples=200)
+    options = dict(model_dir=folder, task_feature_lengths=lengths, seed=seed, eval_period=50)
     if method == "prompt":
         pt.train_prompt(model, task, steps=steps, **options)
         return pt.score(model, pt.read_prompt(folder), task, task_feature_lengths=lengths)
     train.train(
-        model, model_tuning.ModelTuning(), task, train_steps=steps,
+        model,
+        model_tuning.ModelTuning(),
+        task,
+        train_steps=steps,
         optimizer=optimizers.adamw(
-            optimizers.warmup_cosine(1e-3, warmup_steps=10, steps=steps), weight_decay=0.0),
-        save_period=steps, **options)
+            optimizers.warmup_cosine(1e-3, warmup_steps=10, steps=steps), weight_decay=0.0
+        ),
+        save_period=steps,
+        **options,
+    )
     tuned = pt.load_model(folder / "best")
     return pt.score(tuned, None, task, task_feature_lengths=lengths)
 
 
 def frozen(model, task_name: str, folder: pathlib.Path) -> dict:
     return evaluation.evaluate(
-        model, methods.Method(), pt.shipped_task(task_name), output_dir=folder, split="test",
-        task_feature_lengths=LENGTHS[task_name])
+        model,
+        methods.Method(),
+        pt.shipped_task(task_name),
+        output_dir=folder,
+        split="test",
+        task_feature_lengths=LENGTHS[task_name],
+    )
 
 
 def measured(file: pathlib.Path, measure) -> dict:
@@ -72,19 +88,23 @@ def measured(file: pathlib.Path, measure) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default="pocket_t5", help="folder or name of the frozen model")
     parser.add_argument("--tasks", nargs="+", default=list(LENGTHS), choices=list(LENGTHS))
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/measure"))
     args = parser.parse_args()
     model = pt.load_model(args.model)
     table = []
     for task in args.tasks:
         row = [task, f"{majority(task):.1f}"]
-        scores = measured(args.out / task / "frozen.json", lambda: frozen(model, task, args.out / task / "frozen"))
+        scores = measured(
+            args.out / task / "frozen.json", lambda: frozen(model, task, args.out / task / "frozen")
+        )
         row.append(f"{scores['accuracy']:.1f}")
         for method in args.methods:
             accuracies = []
@@ -92,8 +112,13 @@ def main() -> None:
                 folder = args.out / task / f"{method}_{seed}"
                 scores = measured(
                     folder.with_suffix(".json"),
-                    lambda: run(model, task, method, seed, args.steps, folder))
-                print(json.dumps({"task": task, "method": method, "seed": seed, "steps": args.steps} | scores), flush=True)
+                    lambda: (
+                        {"steps": args.steps} | run(model, task, method, seed, args.steps, folder)
+                    ),
+                )
+                print(
+                    json.dumps({"task": task, "method": method, "seed": seed} | scores), flush=True
+                )
                 accuracies.append(scores["accuracy"])
             spread = statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
             row.append(f"{statistics.mean(accuracies):.1f} ± {spread:.1f}")

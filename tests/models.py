@@ -8,15 +8,27 @@ from prompt_tuning.t5 import config
 
 
 def tiny_config(**overrides) -> config.T5Config:
-    return config.T5Config(**(dict(
-        vocab_size=288, d_model=16, num_heads=4, head_dim=4, d_ff=32,
-        num_encoder_layers=2, num_decoder_layers=2) | overrides))
+    return config.T5Config(
+        **(
+            dict(
+                vocab_size=288,
+                d_model=16,
+                num_heads=4,
+                head_dim=4,
+                d_ff=32,
+                num_encoder_layers=2,
+                num_decoder_layers=2,
+            )
+            | overrides
+        )
+    )
 
 
 def tiny_model(seed: int = 0, **overrides) -> weights.FrozenModel:
     shape = tiny_config(**overrides)
     return weights.FrozenModel(
-        "tiny", shape, weights.random_params(shape, seed), vocabulary.ByteVocabulary())
+        "tiny", shape, weights.random_params(shape, seed), vocabulary.ByteVocabulary()
+    )
 
 
 def random_batch(seed: int, rows: int = 8, inputs: int = 12, targets: int = 5) -> dict:

@@ -1,5 +1,6 @@
 """The ten lines of the README, on a tiny model."""
 
+import pathlib
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ def task(data_files):
     return pt.FilesTask("colours", data_files, labels=("animal", "colour"), id_column="id")
 
 
+REPOSITORY = pathlib.Path(__file__).parents[1]
 LENGTHS = {"inputs": 16, "targets": 4}
 
 
@@ -38,8 +40,7 @@ def test_from_a_model_to_predictions(model_folder, task, tmp_path):
     texts = ["red", "a dog", ""]
     found = pt.predict(model, prompt, texts, task_feature_lengths=LENGTHS)
     assert len(found) == 3
-    alone = [pt.predict(model, prompt, [text], task_feature_lengths=LENGTHS)[0] for text in texts]
-    assert found == alone
+    assert pt.predict(model, prompt, ["a dog"], task_feature_lengths=LENGTHS) == [found[1]]
     without = pt.predict(model, None, texts, task_feature_lengths=LENGTHS)
     assert len(without) == 3 and without != found
 
@@ -65,5 +66,7 @@ def test_shipped_tasks_are_at_hand():
 
 def test_importing_the_package_is_cheap():
     code = "import sys, prompt_tuning; assert 'jax' not in sys.modules; prompt_tuning.nothing"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY
+    )
     assert "AttributeError: module 'prompt_tuning' has no attribute 'nothing'" in found.stderr

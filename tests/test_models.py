@@ -43,7 +43,9 @@ def test_a_description_reads_no_weights(folder):
 
 
 def test_no_model_folder():
-    with pytest.raises(weights.CheckpointError, match="INITIAL_CHECKPOINT_PATH 'pocket': .*pocket_t5"):
+    with pytest.raises(
+        weights.CheckpointError, match="INITIAL_CHECKPOINT_PATH 'pocket': .*pocket_t5"
+    ):
         models.PretrainedModel("pocket").describe()
 
 

@@ -111,7 +111,11 @@ def test_training_without_evaluation(base, task, tmp_path):
         (dict(batch_size=12), ValueError, "BATCH_SIZE must be a multiple of 8 .*found 12"),
         (dict(accumulate=2), ValueError, "BATCH_SIZE must be a multiple of 16"),
         (dict(task_feature_lengths={"inputs": 8}), ValueError, "TASK_FEATURE_LENGTHS must be"),
-        (dict(task_feature_lengths={"inputs": 8, "targets": 0}), ValueError, "TASK_FEATURE_LENGTHS"),
+        (
+            dict(task_feature_lengths={"inputs": 8, "targets": 0}),
+            ValueError,
+            "TASK_FEATURE_LENGTHS",
+        ),
     ],
 )
 def test_bad_arguments_are_told_before_anything_is_written(
@@ -124,5 +128,7 @@ def test_bad_arguments_are_told_before_anything_is_written(
 
 def test_missing_data_is_named(base, task, tmp_path):
     files = dict(task.files, train=str(tmp_path / "absent.tsv"))
-    with pytest.raises(DataError, match="task colours: no data file .*absent.tsv: check DATA_FILES"):
+    with pytest.raises(
+        DataError, match="task colours: no data file .*absent.tsv: check DATA_FILES"
+    ):
         run(base, FilesTask("colours", files), tmp_path)

@@ -1,4 +1,4 @@
-"""Checks a configuration before anything is loaded: what is missing, unknown or of the wrong type.
+"""Checks a configuration before anything is loaded: what is missing, unknown or of a wrong type.
 
 Only what an entry point reaches is required; a macro that nobody sets leaves its argument's default.
 """
@@ -27,9 +27,9 @@ def check(entry_point: str, sources: reading.Sources) -> list[str]:
     """
     walk = _Walk(sources)
     walk.configurable("", entry_point)
-    problems = walk.problems + _unknown_macros(sources)
+    problems = [*walk.problems.values(), *_unknown_macros(sources)]
     if problems:
-        raise reading.ConfigError("\n".join(dict.fromkeys(problems)))
+        raise reading.ConfigError("\n".join(problems))
     for macro, default in walk.defaults.items():
         gin.bind_parameter((macro, reading.MACRO, "value"), default)
     return _without_effect(sources, walk)
@@ -39,7 +39,7 @@ class _Walk:
     """Goes from an entry point through all references, and keeps what it meets."""
 
     def __init__(self, sources: reading.Sources):
-        self.problems: list[str] = []
+        self.problems: dict[str, str] = {}  # the first one of each macro or argument
         self.defaults: dict[str, Any] = {}  # of macros that nobody sets
         self.visited: set[tuple[str, str]] = set()  # (scope, name)
         self._sources = sources
@@ -57,7 +57,12 @@ class _Walk:
                 place = self._place(scope, name, argument)
                 self._value(bound[argument], described, what, place, scope)
             elif described.required and called:
-                self.problems.append(f"{what} is not set. Add --gin.{what}=... or a gin file that sets it.")
+                self._tell(
+                    what, f"{what} is not set. Add --gin.{what}=... or a gin file that sets it."
+                )
+
+    def _tell(self, name: str, problem: str) -> None:
+        self.problems.setdefault(name, problem)
 
     def _place(self, scope: str, name: str, argument: str) -> str:
         """Where the innermost scope that binds the argument does so."""
@@ -79,19 +84,22 @@ class _Walk:
             self._reference(value, described, what, place, scope)
         elif not (inner := list(reading.references(value))):
             if not _fits(value, described.hint):
-                self.problems.append(
-                    f"{place}: {what} must be {_spelled(described.hint)}, found {value!r}."
+                self._tell(
+                    what.split()[0],
+                    f"{place}: {what} must be {_spelled(described.hint)}, found {value!r}.",
                 )
         else:
             anything = gin_registration.Argument(Any, inspect.Parameter.empty)
             for reference in inner:
                 self._value(reference, anything, what, place, scope)
 
-    def _macro(self, name: str, described: gin_registration.Argument, what: str, place: str) -> None:
+    def _macro(
+        self, name: str, described: gin_registration.Argument, what: str, place: str
+    ) -> None:
         self.visited.add((name, reading.MACRO))
         bound = _bindings(name, reading.MACRO)
         if name in self._open:
-            self.problems.append(f"{place}: {name} refers to itself.")
+            self._tell(name, f"{place}: {name} refers to itself.")
         elif "value" in bound and repr(bound["value"]) != _REQUIRED:
             value_place = self._sources.place((name, reading.MACRO, "value"))
             self._open.append(name)
@@ -99,9 +107,10 @@ class _Walk:
             self._value(bound["value"], described, f"{name} ({what})", value_place, name)
             self._open.pop()
         elif described.required:
-            self.problems.append(
+            self._tell(
+                name,
                 f"{name} is not set, and {what} needs it ({place}). Add --gin.{name}=... or a gin "
-                "file that sets it."
+                "file that sets it.",
             )
         else:
             self.defaults.setdefault(name, described.default)
@@ -118,11 +127,9 @@ class _Walk:
         target = gin_registration.CONFIGURABLES.get(name)
         wanted = [hint for hint in _alternatives(described.hint) if inspect.isclass(hint)]
         if inspect.isclass(target) and wanted and not any(issubclass(target, x) for x in wanted):
-            self.problems.append(
-                f"{place}: {what} must be {_spelled(described.hint)}, found @{name}."
-            )
+            self._tell(what, f"{place}: {what} must be {_spelled(described.hint)}, found @{name}.")
         elif not reference.evaluate and wanted:
-            self.problems.append(f"{place}: {what}: write @{name}() for @{name}.")
+            self._tell(what, f"{place}: {what}: write @{name}() for @{name}.")
         self.configurable("/".join(reference.scopes) or scope, name, reference.evaluate)
 
 

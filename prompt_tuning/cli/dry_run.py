@@ -13,14 +13,13 @@ import jax.numpy as jnp
 import optax
 
 from prompt_tuning import gin_registration
+from prompt_tuning import train
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.cli import reading
 from prompt_tuning.data import tasks
 from prompt_tuning.evaluation import evaluator
 from prompt_tuning.methods import method as methods
 from prompt_tuning.t5 import network
-from prompt_tuning.train import feature_lengths
-from prompt_tuning.training import optimizers
 from prompt_tuning.training import partition
 from prompt_tuning.training import sharding
 from prompt_tuning.training import step as training_step
@@ -35,18 +34,21 @@ def plan(entry_point: str, arguments: Mapping[str, Any]) -> str:
     model, method = arguments["model"].describe(), arguments["method"]
     params = model.params | _added(method, model)
     batch = batch_shapes(
-        arguments["batch_size"], *feature_lengths(arguments["task_feature_lengths"])
+        arguments["batch_size"], *train.feature_lengths(arguments["task_feature_lengths"])
     )
     sections = {"Configuration": reading.configuration().splitlines()}
     sections["Model"] = _model(model, method, params)
     sections["Batch"] = [f"{name} {x.dtype} {list(x.shape)}" for name, x in batch.items()]
     memory = _weights_memory(method.network(model), params, arguments["layout"])
     if entry_point == "train":
+        optimizer = train.optimizer_or_default(arguments["optimizer"], arguments["train_steps"])
         memory |= _training_memory(
-            method, model, params, batch, arguments["optimizer"], arguments["layout"].mesh()
+            method, model, params, batch, optimizer, arguments["layout"].mesh()
         )
         sections["Steps"] = _steps(arguments, model)
-    sections["Memory a device, by arithmetic"] = [f"{_size(x)}  {name}" for name, x in memory.items()]
+    sections["Memory a device, by arithmetic"] = [
+        f"{_size(x)}  {name}" for name, x in memory.items()
+    ]
     return "\n".join(
         line for title, lines in sections.items() for line in ("", f"== {title}", *lines)
     )
@@ -105,9 +107,7 @@ def _model(model: weights.FrozenModel, method: methods.Method, params: Shapes) -
     ]
 
 
-def _weights_memory(
-    model: network.T5, params: Shapes, layout: sharding.Layout
-) -> dict[str, float]:
+def _weights_memory(model: network.T5, params: Shapes, layout: sharding.Layout) -> dict[str, float]:
     shardings = layout.param_shardings(model, layout.mesh())
     shapes = [
         jax.ShapeDtypeStruct(shardings[name].shard_shape(x.shape), x.dtype)
@@ -121,11 +121,11 @@ def _training_memory(
     model: weights.FrozenModel,
     params: Shapes,
     batch: Shapes,
-    optimizer: optax.GradientTransformation | None,
+    optimizer: optax.GradientTransformation,
     mesh: jax.sharding.Mesh,
 ) -> dict[str, float]:
     trained, frozen = partition.split(dict(params), method.trainable)
-    state = jax.eval_shape((optimizer or optimizers.adafactor()).init, trained)
+    state = jax.eval_shape(optimizer.init, trained)
     kept = kept_for_gradient(method.network(model), trained, frozen, batch)
     return {
         "gradient": _bytes(trained.values()),
@@ -136,7 +136,7 @@ def _training_memory(
 
 def _steps(arguments: Mapping[str, Any], model: weights.FrozenModel) -> list[str]:
     """Steps and epochs; reads both splits, as the run would."""
-    lengths = feature_lengths(arguments["task_feature_lengths"])
+    lengths = train.feature_lengths(arguments["task_feature_lengths"])
     task: tasks.Task = arguments["task"]
     cache_dir, eval_split = arguments["cache_dir"], arguments["eval_split"]
     rows = task.rows(arguments["train_split"], model.vocabulary, *lengths, cache_dir=cache_dir)
@@ -155,8 +155,8 @@ def _count(shapes: Iterable[Any]) -> int:
     return sum(math.prod(x.shape) for x in shapes)
 
 
-def _bytes(shapes: Iterable[Any]) -> int:
-    return sum(math.prod(x.shape) * jnp.dtype(x.dtype).itemsize for x in shapes)
+def _bytes(shapes: Iterable[Any]) -> float:
+    return float(sum(math.prod(x.shape) * jnp.dtype(x.dtype).itemsize for x in shapes))
 
 
 def _size(number: float) -> str:

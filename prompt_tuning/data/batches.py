@@ -1,8 +1,9 @@
-"""Batches as a pure function of (seed, step): a source of rows, and the one function that stacks rows.
+"""Batches as a pure function of (seed, step): a source of rows, and the one function that stacks
+rows.
 
-A source answers `row(index)` for any index >= 0, so there is no iterator state to save or lose: batch `step` is rows
-`step * B` to `(step + 1) * B`, a host's part of it a slice of that range. Sources here: examples over shuffled epochs;
-text.py and mixtures.py have the others.
+A source answers `row(index)` for any index >= 0, so there is no iterator state to save or lose:
+batch `step` is rows `step * B` to `(step + 1) * B`, a host's part of it a slice of that range.
+Sources here: examples over shuffled epochs; text.py and mixtures.py have the others.
 """
 
 from collections.abc import Iterator, Sequence
@@ -52,7 +53,10 @@ class Shuffle:
 
     def __init__(self, size: int, seed: int, shuffle: bool = True):
         self.size, self.seed, self.shuffle = size, seed, shuffle
-        self._epoch: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))  # the order in use, only to save time
+        self._epoch: tuple[int, np.ndarray] = (
+            -1,
+            np.zeros(0, np.int64),
+        )  # the order in use, only to save time
 
     def __call__(self, index: int) -> tuple[int, int]:
         epoch, position = divmod(index, self.size)
@@ -66,7 +70,9 @@ class Shuffle:
 
 
 class ExampleRows:
-    """Rows of `examples`: each exactly once an epoch, in a new order each epoch unless `shuffle` is off."""
+    """Rows of `examples`: each exactly once an epoch, in a new order each epoch unless `shuffle` is
+    off.
+    """
 
     def __init__(self, examples: Examples, seed: int, shuffle: bool = True):
         if not len(examples):
@@ -83,9 +89,11 @@ class ExampleRows:
 
 
 def collate(rows: Sequence[Row], batch_size: int, inputs_length: int, targets_length: int) -> Batch:
-    """Pads rows to T5X's four arrays, [B, T] and three times [B, L]; missing rows are all padding, of weight 0.
+    """Pads rows to T5X's four arrays, [B, T] and three times [B, L]; missing rows are all padding,
+    of weight 0.
 
-    Raises DataError if a row is longer than its array: truncation belongs where it is counted, in loading.
+    Raises DataError if a row is longer than its array: truncation belongs where it is counted, in
+    loading.
     """
     inputs = _pad([row.inputs for row in rows], batch_size, inputs_length, "inputs", rows)
     targets = _pad([row.targets for row in rows], batch_size, targets_length, "targets", rows)
@@ -99,11 +107,16 @@ def collate(rows: Sequence[Row], batch_size: int, inputs_length: int, targets_le
     }
 
 
-def _pad(tokens: Sequence[np.ndarray], batch_size: int, length: int, what: str, rows: Sequence[Row]) -> np.ndarray:
+def _pad(
+    tokens: Sequence[np.ndarray], batch_size: int, length: int, what: str, rows: Sequence[Row]
+) -> np.ndarray:
     padded = np.full((batch_size, length), PAD_ID, np.int32)
     for i, row in enumerate(tokens):
         if len(row) > length:
-            raise DataError(f"example {rows[i].id}: {len(row)} tokens of {what}, batches take {length}: raise {what}_length")
+            raise DataError(
+                f"example {rows[i].id}: {len(row)} tokens of {what}, batches take {length}: "
+                f"raise {what}_length"
+            )
         padded[i, : len(row)] = row
     return padded
 
@@ -111,7 +124,8 @@ def _pad(tokens: Sequence[np.ndarray], batch_size: int, length: int, what: str, 
 class Batches:
     """`batches(step)` -> (batch, example ids) from any source of rows.
 
-    With several processes each gets its own `batch_size / process_count` consecutive rows of the global batch.
+    With several processes each gets its own `batch_size / process_count` consecutive rows of the
+    global batch.
     """
 
     def __init__(
@@ -129,7 +143,9 @@ class Batches:
 
     def __call__(self, step: int) -> tuple[Batch, list[str]]:
         rows = [self.rows.row(step * self.batch_size + i) for i in self.local]
-        return collate(rows, len(rows), self.inputs_length, self.targets_length), [row.id for row in rows]
+        return collate(rows, len(rows), self.inputs_length, self.targets_length), [
+            row.id for row in rows
+        ]
 
 
 def eval_batches(
@@ -142,8 +158,8 @@ def eval_batches(
 ) -> Iterator[tuple[Batch, list[str]]]:
     """Every row of one epoch exactly once, over all processes together.
 
-    All batches have the full shape and every process yields equally many; in the last ones rows past `len(ids)` are
-    padding. Give rows with `shuffle=False` for a fixed order.
+    All batches have the full shape and every process yields equally many; in the last ones rows
+    past `len(ids)` are padding. Give rows with `shuffle=False` for a fixed order.
     """
     local = _local_rows(batch_size, process_index, process_count)
     for start in range(0, len(rows), batch_size):
@@ -153,6 +169,9 @@ def eval_batches(
 
 def _local_rows(batch_size: int, process_index: int, process_count: int) -> range:
     if batch_size % process_count:
-        raise ValueError(f"batch_size {batch_size} is not a multiple of the {process_count} processes: change BATCH_SIZE")
+        raise ValueError(
+            f"batch_size {batch_size} is not a multiple of the {process_count} processes: "
+            "change BATCH_SIZE"
+        )
     size = batch_size // process_count
     return range(process_index * size, (process_index + 1) * size)

@@ -1,15 +1,14 @@
 """Arrays on disk under an identity, so that text is tokenised once, by whichever machine can.
 
-An identity is a JSON-able dict of everything the arrays depend on: kind, task definition, source files' hashes,
-vocabulary, lengths. A file is an `.npz` (numpy opens it as it is) that ends in the SHA-256 of what stands before.
+An identity is a JSON-able dict of everything the arrays depend on: kind, task definition, source
+files' hashes, vocabulary, lengths. A file is an `.npz` (numpy opens it as it is) that ends in the
+SHA-256 of what stands before.
 """
 
-import contextlib
 import hashlib
 import io
 import json
 import logging
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from prompt_tuning import atomic
 from prompt_tuning.data.examples import DataError, Examples, Ragged, Report
 from prompt_tuning.data.paths import PathLike
 
@@ -39,36 +39,42 @@ def save_arrays(path: PathLike, arrays: Arrays, identity: Mapping) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays, **{_IDENTITY: _to_bytes(identity)})
     payload = buffer.getvalue()
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")  # two processes may build the same file at once
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(payload + hashlib.sha256(payload).digest())
-        os.replace(temporary, path)
+        with atomic.writing(path) as partial:
+            partial.write_bytes(payload + hashlib.sha256(payload).digest())
     except OSError as error:
-        raise CacheError(f"cannot write cache file {path} ({error.strerror}): change the cache folder") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        raise CacheError(
+            f"cannot write cache file {path} ({error.strerror}): change the cache folder"
+        ) from error
 
 
 def load_arrays(path: PathLike, identity: Mapping) -> dict[str, np.ndarray]:
-    """Reads a file back. Raises CacheError if it is damaged or if an entry of `identity` differs from the file's."""
+    """Reads a file back. Raises CacheError if it is damaged or if an entry of `identity` differs
+    from the file's.
+    """
     content = Path(path).read_bytes()
     payload, digest = content[:-_DIGEST], content[-_DIGEST:]
     if hashlib.sha256(payload).digest() != digest:
-        raise CacheError(f"cache file {path} is damaged (checksum): delete it to have it built again")
+        raise CacheError(
+            f"cache file {path} is damaged (checksum): delete it to have it built again"
+        )
     with np.load(io.BytesIO(payload), allow_pickle=False) as file:
         arrays = dict(file)
     found = json.loads(arrays.pop(_IDENTITY).tobytes())
     differing = [key for key, value in _plain(identity).items() if found.get(key) != value]
     if differing:
-        raise CacheError(f"cache file {path} was made for something else ({', '.join(differing)} differ)")
+        raise CacheError(
+            f"cache file {path} was made for something else ({', '.join(differing)} differ)"
+        )
     return arrays
 
 
-def cached_arrays(cache_dir: PathLike | None, name: str, identity: Mapping, build: Callable[[], Arrays]) -> Arrays:
-    """The arrays of `identity` from the cache, or built and put there; damaged and stale files are named and replaced."""
+def cached_arrays(
+    cache_dir: PathLike | None, name: str, identity: Mapping, build: Callable[[], Arrays]
+) -> Arrays:
+    """The arrays of `identity` from the cache, or built and put there; damaged and stale files are
+    named and replaced.
+    """
     if cache_dir is None:
         return build()
     path = Path(cache_dir) / f"{name}.npz"
@@ -82,15 +88,22 @@ def cached_arrays(cache_dir: PathLike | None, name: str, identity: Mapping, buil
     return arrays
 
 
-def cached_examples(cache_dir: PathLike | None, identity: Mapping, build: Callable[[], Examples]) -> Examples:
+def cached_examples(
+    cache_dir: PathLike | None, identity: Mapping, build: Callable[[], Examples]
+) -> Examples:
     """The examples of `identity` from the cache, or built and put there.
 
-    The file's name comes from the entries that any machine knows (task, split, vocabulary, lengths), so that a stale
-    file is replaced, and a machine without the source finds what another made: it leaves out what it cannot know.
+    The file's name comes from the entries that any machine knows (task, split, vocabulary,
+    lengths), so that a stale file is replaced, and a machine without the source finds what another
+    made: it leaves out what it cannot know.
     """
-    known = [identity[key] for key in ("task", "split", "vocabulary", "inputs_length", "targets_length")]
+    known = [
+        identity[key] for key in ("task", "split", "vocabulary", "inputs_length", "targets_length")
+    ]
     name = f"{_file_name(identity['task'])}-{_file_name(identity['split'])}-{short_hash(known)}"
-    return _examples(cached_arrays(cache_dir, name, {"kind": "examples 1", **identity}, lambda: _arrays(build())))
+    return _examples(
+        cached_arrays(cache_dir, name, {"kind": "examples 1", **identity}, lambda: _arrays(build()))
+    )
 
 
 def cached_splits(cache_dir: PathLike, task: str) -> list[str]:
@@ -127,7 +140,7 @@ def _examples(arrays: Arrays) -> Examples:
 
 
 def _plain(value: Mapping) -> dict:
-    """As JSON gives it back: tuples as lists, so that identities compare equal after a round trip."""
+    """As JSON gives it back, tuples as lists, so that identities compare equal."""
     return json.loads(json.dumps(value))
 
 

@@ -54,13 +54,18 @@ class CachedTask(ExamplesTask):
 
         def not_there():
             raise DataError(
-                f"task {self.name}, split {split!r}: {self.cache_dir} has nothing for {vocabulary.name} and lengths "
-                f"{inputs_length}, {targets_length}, only splits {list(self.splits)}: make the cache with these where seqio is installed"
+                f"task {self.name}, split {split!r}: {self.cache_dir} has nothing for "
+                f"{vocabulary.name} and lengths {inputs_length}, {targets_length}, only splits "
+                f"{list(self.splits)}: make the cache with these where seqio is installed"
             )
 
         return cached_examples(self.cache_dir, identity, not_there)
 
-    def score(self, examples: Examples, predictions: Sequence[str], vocabulary: Vocabulary) -> dict[str, float]:
+    def score(
+        self, examples: Examples, predictions: Sequence[str], vocabulary: Vocabulary
+    ) -> dict[str, float]:
         """The named metrics, in per cent."""
-        results = Results([row["targets"] for row in examples.fields], predictions, self.labels, examples.fields)
+        results = Results(
+            [row["targets"] for row in examples.fields], predictions, self.labels, examples.fields
+        )
         return score(self.metrics, results, vocabulary)

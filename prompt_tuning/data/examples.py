@@ -1,6 +1,7 @@
 """The one form of data: token arrays with example ids, whoever provided them.
 
-Reading files lives in files.py and seqio_tasks/, keeping them on disk in cache.py, batching in batches.py.
+Reading files lives in files.py and seqio_tasks/, keeping them on disk in cache.py, batching in
+batches.py.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,9 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Ragged:
-    """R rows of different lengths in one array: row i is `values[offsets[i]:offsets[i + 1]]`, bounds = R + 1."""
+    """R rows of different lengths in one array: row i is `values[offsets[i]:offsets[i + 1]]`,
+    bounds = R + 1.
+    """
 
     values: Int[np.ndarray, "N"]
     offsets: Int[np.ndarray, "bounds"]
@@ -27,7 +30,11 @@ class Ragged:
     def from_rows(cls, rows: Sequence[Sequence[int]]) -> "Ragged":
         """Joins rows of token ids."""
         offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-        values = np.concatenate([np.asarray(row, np.int32) for row in rows]) if len(rows) else np.zeros(0, np.int32)
+        values = (
+            np.concatenate([np.asarray(row, np.int32) for row in rows])
+            if len(rows)
+            else np.zeros(0, np.int32)
+        )
         return cls(values, offsets)
 
     def __len__(self) -> int:
@@ -43,7 +50,9 @@ class Ragged:
 
 @dataclass(frozen=True)
 class Report:
-    """What happened to the rows on the way in: nothing is dropped or cut without being counted here."""
+    """What happened to the rows on the way in: nothing is dropped or cut without being counted
+    here.
+    """
 
     rows_read: int = 0
     rows_skipped: int = 0
@@ -64,9 +73,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Examples:
-    """R examples: ids, token rows ending in eos, and (for metrics and predictions) their text fields.
+    """R examples: ids, token rows ending in eos, and (for metrics and predictions) their text
+    fields.
 
-    `fields[i]` is a JSON-able dict with "inputs" and "targets" as text, and whatever else the task's metric needs.
+    `fields[i]` is a JSON-able dict with "inputs" and "targets" as text, and whatever else the
+    task's metric needs.
     """
 
     ids: list[str]
@@ -82,7 +93,7 @@ class Examples:
         """`count` of the examples, drawn at random and kept in their order; all of them if None."""
         if count is None or count >= len(self):
             return self
-        kept = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
+        kept = np.sort(np.random.default_rng(seed).permutation(len(self))[:count]).tolist()
         return Examples(
             [self.ids[i] for i in kept],
             Ragged.from_rows([self.inputs[i] for i in kept]),
@@ -99,8 +110,13 @@ def examples_from_text(
     inputs_length: int,
     targets_length: int,
 ) -> Examples:
-    """Tokenises `fields[i]["inputs"]` and `["targets"]` and closes both with eos; inference leaves targets empty."""
-    inputs, targets = ([[*vocabulary.encode(row[side]), EOS_ID] for row in fields] for side in ("inputs", "targets"))
+    """Tokenises `fields[i]["inputs"]` and `["targets"]` and closes both with eos; inference leaves
+    targets empty.
+    """
+    inputs, targets = (
+        [[*vocabulary.encode(row[side]), EOS_ID] for row in fields]
+        for side in ("inputs", "targets")
+    )
     return examples_from_tokens(ids, fields, inputs, targets, inputs_length, targets_length)
 
 
@@ -113,7 +129,9 @@ def examples_from_tokens(
     targets_length: int,
     report: Report = Report(),
 ) -> Examples:
-    """Cuts token rows to the given lengths, keeping a closing eos, and adds the number of cut rows to `report`."""
+    """Cuts token rows to the given lengths, keeping a closing eos, and adds the number of cut rows
+    to `report`.
+    """
     return Examples(
         ids=list(ids),
         inputs=Ragged.from_rows([_cut(row, inputs_length) for row in inputs]),

@@ -1,4 +1,5 @@
-"""Tasks in plain TSV, CSV or JSONL files, defined by a handful of values: "your own task in one gin file".
+"""Tasks in plain TSV, CSV or JSONL files, defined by a handful of values: "your own task in one gin
+file".
 
 Reading rows is tables.py's part; tasks from seqio are in seqio_tasks/.
 """
@@ -28,15 +29,18 @@ class FilesTask(ExamplesTask):
     Attributes:
       name: what the task is called in reports and cache files.
       files: path, or several, of each split; `*` in a file's name matches any.
-      inputs, targets: a column's name, or a template such as `"premise: {premise} hypothesis: {hypothesis}"`.
+      inputs, targets: a column's name, or a template such as `"premise: {premise} hypothesis:
+        {hypothesis}"`.
       labels: the texts that are legal targets, or a mapping from what the file says to those texts.
       id_column: the column of example ids; without one an id is `file:row`.
       metrics: names in metrics.py.
-      on_bad_row: "fail" stops at the first malformed row, "skip" leaves such rows out and counts them.
+      on_bad_row: "fail" stops at the first malformed row, "skip" leaves such rows out and counts
+        them.
 
-    Malformed is a row with a missing column, a value that is no text, number or truth value, bad UTF-8, empty inputs
-    or targets, a target that is no label, or an id that was there before. Surrounding white space is cut off; control
-    characters other than tab and line ends become spaces, and the rows where that happened are counted.
+    Malformed is a row with a missing column, a value that is no text, number or truth value, bad
+    UTF-8, empty inputs or targets, a target that is no label, or an id that was there before.
+    Surrounding white space is cut off; control characters other than tab and line ends become
+    spaces, and the rows where that happened are counted.
     """
 
     name: str
@@ -50,7 +54,9 @@ class FilesTask(ExamplesTask):
 
     def __post_init__(self):
         if self.on_bad_row not in ("fail", "skip"):
-            raise DataError(f"task {self.name}: on_bad_row is 'fail' or 'skip', found {self.on_bad_row!r}")
+            raise DataError(
+                f"task {self.name}: on_bad_row is 'fail' or 'skip', found {self.on_bad_row!r}"
+            )
         if self.labels is not None and not self.labels:
             raise DataError(f"task {self.name}: labels is empty: leave it out for free text")
         check_metrics(self.metrics, has_labels=self.labels is not None)
@@ -72,9 +78,11 @@ class FilesTask(ExamplesTask):
         targets_length: int,
         cache_dir: PathLike | None = None,
     ) -> Examples:
-        """The split's examples as tokens, cut to the given lengths, from `cache_dir` where it has them.
+        """The split's examples as tokens, cut to the given lengths, from `cache_dir` where it has
+        them.
 
-        If the files are not on this machine, a cache made elsewhere serves. Raises DataError by file and row.
+        If the files are not on this machine, a cache made elsewhere serves. Raises DataError by
+        file and row.
         """
         paths = self._paths(split)
         identity = {
@@ -87,29 +95,52 @@ class FilesTask(ExamplesTask):
         }
         if all(path.is_file() for path in paths):
             identity["sources"] = [[path.name, file_hash(path)] for path in paths]
-        return cached_examples(cache_dir, identity, lambda: self._read(paths, vocabulary, inputs_length, targets_length))
+        return cached_examples(
+            cache_dir,
+            identity,
+            lambda: self._read(paths, vocabulary, inputs_length, targets_length),
+        )
 
-    def score(self, examples: Examples, predictions: Sequence[str], vocabulary: Vocabulary) -> dict[str, float]:
-        """The task's metrics (percentages) for one predicted text an example, in the examples' order.
+    def score(
+        self, examples: Examples, predictions: Sequence[str], vocabulary: Vocabulary
+    ) -> dict[str, float]:
+        """The task's metrics (percentages) for one predicted text an example, in the examples'
+        order.
 
-        A task with labels gets its illegal rate, asked for or not: it tells a prompt that has not learned the task
-        from one that has not learned what the answers are.
+        A task with labels gets its illegal rate, asked for or not: it tells a prompt that has not
+        learned the task from one that has not learned what the answers are.
         """
-        results = Results([row["targets"] for row in examples.fields], predictions, self.label_texts, examples.fields)
-        names = self.metrics if self.labels is None else dict.fromkeys([*self.metrics, illegal_rate.__name__])
+        results = Results(
+            [row["targets"] for row in examples.fields],
+            predictions,
+            self.label_texts,
+            examples.fields,
+        )
+        names = (
+            self.metrics
+            if self.labels is None
+            else dict.fromkeys([*self.metrics, illegal_rate.__name__])
+        )
         return score(list(names), results, vocabulary)
 
     def _paths(self, split: str) -> list[Path]:
         if split not in self.files:
-            raise DataError(f"task {self.name} has no split {split!r}, only {', '.join(self.files)}{nearest(split, list(self.files))}")
+            raise DataError(
+                f"task {self.name} has no split {split!r}, only {', '.join(self.files)}"
+                f"{nearest(split, list(self.files))}"
+            )
         return expand(self.files[split])
 
-    def _read(self, paths: Sequence[Path], vocabulary: Vocabulary, inputs_length: int, targets_length: int) -> Examples:
+    def _read(
+        self, paths: Sequence[Path], vocabulary: Vocabulary, inputs_length: int, targets_length: int
+    ) -> Examples:
         self._check_labels(vocabulary)
         skipped: list[str] = []
         rows = self._usable_rows(paths, vocabulary, skipped)
         if not rows:
-            raise DataError(f"task {self.name}: none of {len(skipped)} rows is usable; {skipped[0]}")
+            raise DataError(
+                f"task {self.name}: none of {len(skipped)} rows is usable; {skipped[0]}"
+            )
         report = Report(
             rows_read=len(rows) + len(skipped),
             rows_skipped=len(skipped),
@@ -117,10 +148,16 @@ class FilesTask(ExamplesTask):
             control_characters_replaced=sum(row.cleaned for row in rows),
         )
         ids, fields, inputs, targets, _ = zip(*rows)
-        return examples_from_tokens(ids, fields, inputs, targets, inputs_length, targets_length, report)
+        return examples_from_tokens(
+            ids, fields, inputs, targets, inputs_length, targets_length, report
+        )
 
-    def _usable_rows(self, paths: Sequence[Path], vocabulary: Vocabulary, skipped: list[str]) -> list["_Row"]:
-        """The rows in file order; what is wrong with the others goes to `skipped`, if the task skips, or ends it."""
+    def _usable_rows(
+        self, paths: Sequence[Path], vocabulary: Vocabulary, skipped: list[str]
+    ) -> list["_Row"]:
+        """The rows in file order; what is wrong with the others goes to `skipped`, if the task
+        skips, or ends it.
+        """
         rows: dict[str, _Row] = {}
         for path in paths:
             if not path.is_file():
@@ -151,23 +188,36 @@ class FilesTask(ExamplesTask):
         tokens = {side: vocabulary.encode(text) for side, text in fields.items()}
         for side, text in fields.items():
             if not tokens[side]:
-                raise RowError(f"the {side} are empty" if not text else f"{vocabulary.name} has no tokens for {side} {text!r}")
+                raise RowError(
+                    f"the {side} are empty"
+                    if not text
+                    else f"{vocabulary.name} has no tokens for {side} {text!r}"
+                )
         name = fill(self.id_column, columns).strip() if self.id_column else place
         if not name:
             raise RowError(f"column {self.id_column!r} (the id) is empty")
-        return _Row(name, fields, [*tokens["inputs"], EOS_ID], [*tokens["targets"], EOS_ID], clean != raw)
+        return _Row(
+            name, fields, [*tokens["inputs"], EOS_ID], [*tokens["targets"], EOS_ID], clean != raw
+        )
 
     def _label(self, raw: str) -> str:
         if self.labels is None or not raw:
             return raw
         labels = self._label_of_raw
         if raw not in labels:
-            raise RowError(f"unknown label {raw!r}; the task's are {', '.join(map(repr, labels))}{nearest(raw, list(labels))}")
+            raise RowError(
+                f"unknown label {raw!r}; the task's are {', '.join(map(repr, labels))}"
+                f"{nearest(raw, list(labels))}"
+            )
         return labels[raw]
 
     @property
     def _label_of_raw(self) -> dict[str, str]:
-        return dict(self.labels) if isinstance(self.labels, Mapping) else {label: label for label in self.labels}
+        return (
+            dict(self.labels)
+            if isinstance(self.labels, Mapping)
+            else {label: label for label in self.labels}
+        )
 
     def _check_labels(self, vocabulary: Vocabulary) -> None:
         seen: dict[str, str] = {}
@@ -175,7 +225,8 @@ class FilesTask(ExamplesTask):
             text = vocabulary.decode(vocabulary.encode(label))
             if text in seen:
                 raise DataError(
-                    f"task {self.name}: {vocabulary.name} reads labels {seen[text]!r} and {label!r} both as {text!r}: change one"
+                    f"task {self.name}: {vocabulary.name} reads labels {seen[text]!r} and "
+                    f"{label!r} both as {text!r}: change one"
                 )
             seen[text] = label
 
@@ -195,7 +246,8 @@ def files_mixture(
     tasks: Mapping[str, Task] = MappingProxyType({}),
     task_rates: Mapping[str, float | int] = MappingProxyType({}),
 ) -> MixtureTask:
-    """A mixture of many training files of one form: `folder/NAME.tsv`, with columns inputs and targets.
+    """A mixture of many training files of one form: `folder/NAME.tsv`, with columns inputs and
+    targets.
 
     Args:
       name: of the mixture.
@@ -205,6 +257,7 @@ def files_mixture(
       task_rates: their rates.
     """
     of_files = {
-        file: FilesTask(file, {"train": str(Path(folder, f"{file}.tsv"))}, on_bad_row="skip") for file in rates
+        file: FilesTask(file, {"train": str(Path(folder, f"{file}.tsv"))}, on_bad_row="skip")
+        for file in rates
     }
     return MixtureTask(name, of_files | dict(tasks), dict(rates) | dict(task_rates))

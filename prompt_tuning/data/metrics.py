@@ -1,6 +1,7 @@
 """Metrics on decoded text, by name. All are percentages, as T5 and seqio report them.
 
-How predictions are made lives in evaluation/; metrics of seqio tasks come from seqio (seqio_tasks/).
+How predictions are made lives in evaluation/; metrics of seqio tasks come from seqio
+(seqio_tasks/).
 """
 
 import re
@@ -15,7 +16,9 @@ from prompt_tuning.data.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Results:
-    """What a metric sees: R targets and predictions as text, the legal labels if the task has any, and row fields."""
+    """What a metric sees: R targets and predictions as text, the legal labels if the task has any,
+    and row fields.
+    """
 
     targets: Sequence[str]
     predictions: Sequence[str]
@@ -24,13 +27,18 @@ class Results:
 
     def __post_init__(self):
         if not self.targets or len(self.targets) != len(self.predictions):
-            raise DataError(f"metrics compare equally many texts, found {len(self.targets)} targets, {len(self.predictions)} predictions")
+            raise DataError(
+                f"metrics compare equally many texts, found {len(self.targets)} targets, "
+                f"{len(self.predictions)} predictions"
+            )
 
 
 def normalise(text: str, vocabulary: Vocabulary) -> str:
-    """The text as the vocabulary gives it back (it may fold case or drop characters), so that both sides compare.
+    """The text as the vocabulary gives it back (it may fold case or drop characters), so that both
+    sides compare.
 
-    More than once, since what one round makes of an unknown character the next may read differently.
+    More than once, since what one round makes of an unknown character the next may read
+    differently.
     """
     for _ in range(3):
         text = vocabulary.decode(vocabulary.encode(text)).strip()
@@ -40,7 +48,9 @@ def normalise(text: str, vocabulary: Vocabulary) -> str:
 def score(names: Sequence[str], results: Results, vocabulary: Vocabulary) -> dict[str, float]:
     """The named metrics of `results`, after every text has been normalised."""
     labels = None if results.labels is None else _normalise_all(results.labels, vocabulary)
-    targets, predictions = (_normalise_all(texts, vocabulary) for texts in (results.targets, results.predictions))
+    targets, predictions = (
+        _normalise_all(texts, vocabulary) for texts in (results.targets, results.predictions)
+    )
     compared = Results(targets, predictions, labels, results.fields)
     return {key: value for name in names for key, value in METRICS[name](compared).items()}
 
@@ -50,10 +60,14 @@ def _normalise_all(texts: Sequence[str], vocabulary: Vocabulary) -> list[str]:
 
 
 def check_metrics(names: Sequence[str], has_labels: bool) -> None:
-    """Raises DataError for a metric that does not exist or that needs labels the task does not have."""
+    """Raises DataError for a metric that does not exist or that needs labels the task does not
+    have.
+    """
     for name in names:
         if name not in METRICS:
-            raise DataError(f"no metric {name!r}; there are {', '.join(METRICS)}{nearest(name, list(METRICS))}")
+            raise DataError(
+                f"no metric {name!r}; there are {', '.join(METRICS)}{nearest(name, list(METRICS))}"
+            )
         if METRICS[name] is illegal_rate and not has_labels:
             raise DataError(f"metric {name!r} needs a task with labels")
 
@@ -64,19 +78,28 @@ def accuracy(results: Results) -> dict[str, float]:
 
 
 def illegal_rate(results: Results) -> dict[str, float]:
-    """Predictions that are no label of the task; they count as wrong elsewhere (2104.08691, section 3.1)."""
+    """Predictions that are no label of the task; they count as wrong elsewhere (2104.08691, section
+    3.1).
+    """
     labels = set(results.labels)
-    return {"illegal_rate": _percentage(prediction not in labels for prediction in results.predictions)}
+    return {
+        "illegal_rate": _percentage(prediction not in labels for prediction in results.predictions)
+    }
 
 
 def macro_f1(results: Results) -> dict[str, float]:
-    """Unweighted mean of the F1 of every label, or of every text among the targets where the task has no labels."""
+    """Unweighted mean of the F1 of every label, or of every text among the targets where the task
+    has no labels.
+    """
     classes = results.labels or sorted(set(results.targets))
     return {"macro_f1": 100 * sum(_class_f1(results, name) for name in classes) / len(classes)}
 
 
 def _class_f1(results: Results, name: str) -> float:
-    correct = sum(target == prediction == name for target, prediction in zip(results.targets, results.predictions))
+    correct = sum(
+        target == prediction == name
+        for target, prediction in zip(results.targets, results.predictions)
+    )
     claimed = list(results.targets).count(name) + list(results.predictions).count(name)
     return 2 * correct / claimed if claimed else 0.0
 
@@ -84,13 +107,21 @@ def _class_f1(results: Results, name: str) -> float:
 def exact_match(results: Results) -> dict[str, float]:
     """Predictions with the target's words in its order, whatever the case and punctuation."""
     pairs = zip(results.targets, results.predictions)
-    return {"exact_match": _percentage(_words(target) == _words(prediction) for target, prediction in pairs)}
+    return {
+        "exact_match": _percentage(
+            _words(target) == _words(prediction) for target, prediction in pairs
+        )
+    }
 
 
 def token_f1(results: Results) -> dict[str, float]:
     """Mean F1 of the words that a prediction shares with its target, in any order."""
     pairs = zip(results.targets, results.predictions)
-    return {"token_f1": _percentage(_overlap_f1(_words(target), _words(prediction)) for target, prediction in pairs)}
+    return {
+        "token_f1": _percentage(
+            _overlap_f1(_words(target), _words(prediction)) for target, prediction in pairs
+        )
+    }
 
 
 def _overlap_f1(target: list[str], prediction: list[str]) -> float:
@@ -108,5 +139,6 @@ def _percentage(values) -> float:
 
 
 METRICS: dict[str, Callable[[Results], dict[str, float]]] = {
-    function.__name__: function for function in (accuracy, macro_f1, illegal_rate, exact_match, token_f1)
+    function.__name__: function
+    for function in (accuracy, macro_f1, illegal_rate, exact_match, token_f1)
 }

@@ -16,9 +16,11 @@ InputsAndTargets = tuple[Int[np.ndarray, "i"], Int[np.ndarray, "t"]]
 
 @runtime_checkable
 class Objective(Protocol):
-    """Makes a task of `chunk_length` plain tokens; inputs and targets come out without eos, with room for it.
+    """Makes a task of `chunk_length` plain tokens; inputs and targets come out without eos, with
+    room for it.
 
-    Every class here is made from (vocabulary, inputs_length, targets_length), then options of its own.
+    Every class here is made from (vocabulary, inputs_length, targets_length), then options of its
+    own.
     """
 
     chunk_length: int
@@ -27,10 +29,12 @@ class Objective(Protocol):
 
 
 class SpanCorruption:
-    """T5's pre-training task (1910.10683, section 3.1.4): random spans are replaced by sentinels and asked for.
+    """T5's pre-training task (1910.10683, section 3.1.4): random spans are replaced by sentinels
+    and asked for.
 
-    Inputs are `kept <extra_id_0> kept <extra_id_1> ...`, targets `<extra_id_0> span <extra_id_1> span ...`. Noise
-    tokens and spans are as many in every chunk; `chunk_length` is the longest whose two sides fit the given lengths.
+    Inputs are `kept <extra_id_0> kept <extra_id_1> ...`, targets `<extra_id_0> span <extra_id_1>
+    span ...`. Noise tokens and spans are as many in every chunk; `chunk_length` is the longest
+    whose two sides fit the given lengths.
     """
 
     def __init__(
@@ -46,7 +50,10 @@ class SpanCorruption:
         while self._fits(self.chunk_length + 1, inputs_length, targets_length):
             self.chunk_length += 1
         if self.chunk_length < 2:
-            raise ValueError(f"span corruption fits no text into {inputs_length} inputs and {targets_length} targets")
+            raise ValueError(
+                f"span corruption fits no text into {inputs_length} inputs and "
+                f"{targets_length} targets"
+            )
         self.noise, self.spans = self._counts(self.chunk_length)
         self._sentinels = np.array([vocabulary.sentinel_id(i) for i in range(self.spans)], np.int32)
         self._span = np.arange(self.spans)
@@ -70,7 +77,9 @@ class SpanCorruption:
         targets = self._with_sentinels(tokens[is_noise], np.cumsum(noise) - noise + self._span)
         return inputs, targets
 
-    def _with_sentinels(self, tokens: Tokens, places: Int[np.ndarray, "spans"]) -> Int[np.ndarray, "n_and_spans"]:
+    def _with_sentinels(
+        self, tokens: Tokens, places: Int[np.ndarray, "spans"]
+    ) -> Int[np.ndarray, "n_and_spans"]:
         """`tokens` with sentinel i put in so that it comes to stand at `places[i]`."""
         result = np.empty(len(tokens) + self.spans, np.int32)
         free = np.ones(len(result), bool)
@@ -81,16 +90,20 @@ class SpanCorruption:
 
 
 class PrefixLM:
-    """LM adaptation (1910.10683, section 3.2.3; 2104.08691, section 3.1): a chunk is split at a random point.
+    """LM adaptation (1910.10683, section 3.2.3; 2104.08691, section 3.1): a chunk is split at a
+    random point.
 
-    The chunk is as long as the longer side. With equal lengths the split is uniform over all of it, otherwise over
-    the points at which both sides fit.
+    The chunk is as long as the longer side. With equal lengths the split is uniform over all of it,
+    otherwise over the points at which both sides fit.
     """
 
     def __init__(self, vocabulary: Vocabulary, inputs_length: int, targets_length: int):
         del vocabulary  # no sentinels are needed
         if min(inputs_length, targets_length) < 2:
-            raise ValueError(f"a prefix LM needs two tokens a side, found {inputs_length} inputs, {targets_length} targets")
+            raise ValueError(
+                f"a prefix LM needs two tokens a side, found {inputs_length} inputs, "
+                f"{targets_length} targets"
+            )
         self.chunk_length = max(inputs_length, targets_length)
         self.first_split = self.chunk_length - (targets_length - 1)
         self.last_split = min(self.chunk_length, inputs_length) - 1

@@ -10,7 +10,9 @@ Paths = PathLike | Sequence[PathLike]
 
 
 def expand(paths: Paths) -> list[Path]:
-    """One path or several as a list; one with a `*` becomes the files it matches, or stays if there are none."""
+    """One path or several as a list; one with a `*` becomes the files it matches, or stays if there
+    are none.
+    """
     expanded = []
     for path in map(Path, [paths] if isinstance(paths, PathLike) else paths):
         matching = sorted(path.parent.glob(path.name)) if "*" in path.name else []

@@ -1,4 +1,5 @@
-"""Rows of TSV, CSV and JSONL files with their place; a row that cannot be read is an error in its place.
+"""Rows of TSV, CSV and JSONL files with their place; a row that cannot be read is an error in its
+place.
 
 What a task makes of the columns is files.py's part.
 """
@@ -23,15 +24,17 @@ NumberedRow = tuple[int, Columns | RowError]
 
 
 def read_table(path: PathLike, required: Sequence[str]) -> Iterator[NumberedRow]:
-    """(row number, columns by name) of each row of a `.tsv` (tabs, no quoting), `.csv` or `.jsonl` file.
+    """(row number, columns by name) of each row of a `.tsv` (tabs, no quoting), `.csv` or `.jsonl`
+    file.
 
-    The number is that of the row's first line, from 1. Values are text, in JSONL anything. Blank lines at the end are
-    not rows. Raises DataError for another suffix, no rows, or a header without a required column.
+    The number is that of the row's first line, from 1. Values are text, in JSONL anything. Blank
+    lines at the end are not rows. Raises DataError for another suffix, no rows, or a header without
+    a required column.
     """
     path = Path(path)
     if path.suffix not in _READERS:
         raise DataError(f"{path}: data files end in {', '.join(_READERS)}")
-    # Bytes that are no UTF-8 come through as lone surrogates, so that one bad row does not hide the others.
+    # What is no UTF-8 comes through as lone surrogates: one bad row does not hide the others.
     text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape").rstrip("\r\n")
     if not text:
         raise DataError(f"{path}: the file is empty")
@@ -55,16 +58,22 @@ def nearest(name: str, names: Sequence[str]) -> str:
 
 
 def check_unicode(text: str) -> None:
-    """Raises RowError where `text` holds what was no UTF-8 in the file, or half a surrogate pair from a JSON escape."""
+    """Raises RowError where `text` holds what was no UTF-8 in the file, or half a surrogate pair
+    from a JSON escape.
+    """
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise RowError(f"not UTF-8 near {text[max(0, error.start - 20) : error.start]!r}") from error
+        raise RowError(
+            f"not UTF-8 near {text[max(0, error.start - 20) : error.start]!r}"
+        ) from error
 
 
 def _read_tsv(text: str, required: Sequence[str], path: Path) -> Iterator[NumberedRow]:
     lines = enumerate((line.removesuffix("\r") for line in text.split("\n")), start=1)
-    return _with_header(((number, line.split("\t") if line else []) for number, line in lines), required, path)
+    return _with_header(
+        ((number, line.split("\t") if line else []) for number, line in lines), required, path
+    )
 
 
 def _read_csv(text: str, required: Sequence[str], path: Path) -> Iterator[NumberedRow]:
@@ -98,7 +107,9 @@ def _check_header(header: list[str] | RowError, required: Sequence[str], path: P
         raise DataError(f"{place}: {header}")
     repeated = {name for name in header if header.count(name) > 1}
     if repeated:
-        raise DataError(f"{place}: columns {', '.join(sorted(repeated))} stand there more than once")
+        raise DataError(
+            f"{place}: columns {', '.join(sorted(repeated))} stand there more than once"
+        )
     for name in required:
         if name not in header:
             raise DataError(f"{place}: {missing_column(name, header)}")
@@ -112,7 +123,9 @@ def _columns(header: list[str], cells: list[str]) -> Columns | RowError:
     if not cells:
         return RowError("blank row")
     if len(cells) != len(header):
-        return RowError(f"{len(cells)} columns where the header has {len(header)}: {', '.join(header)}")
+        return RowError(
+            f"{len(cells)} columns where the header has {len(header)}: {', '.join(header)}"
+        )
     return dict(zip(header, cells))
 
 

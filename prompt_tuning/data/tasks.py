@@ -143,7 +143,9 @@ class TextTask:
     ) -> TextRows:
         """Corrupted chunks of the split's text; with `shuffle` off always the same."""
         if split not in self.files:
-            raise DataError(f"task {self.name} has no split {split!r}, only {', '.join(self.files)}")
+            raise DataError(
+                f"task {self.name} has no split {split!r}, only {', '.join(self.files)}"
+            )
         tokens = load_tokens(self.files[split], vocabulary, cache_dir)
         objective = self.objective(vocabulary, inputs_length, targets_length)
         return TextRows(tokens, objective, seed, shuffle, self.name)

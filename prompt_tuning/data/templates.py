@@ -1,4 +1,4 @@
-"""Text from a row's columns: one column, or a template such as `"{premise} entails {hypothesis}"`."""
+"""Text from columns: one, or a template such as `"{premise} entails {hypothesis}"`."""
 
 import json
 import math
@@ -7,7 +7,9 @@ import re
 from prompt_tuning.data.tables import Columns, RowError, check_unicode
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tab, newline and carriage return
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+)  # all but tab, newline and carriage return
 
 
 def column_names(template: str) -> list[str]:
@@ -16,7 +18,9 @@ def column_names(template: str) -> list[str]:
 
 
 def fill(template: str, columns: Columns) -> str:
-    """The text of a column, or of a template with columns put in. Raises RowError if a value is no text."""
+    """The text of a column, or of a template with columns put in. Raises RowError if a value is no
+    text.
+    """
     if not _PLACEHOLDER.search(template):
         return _text(template, columns)
     return _PLACEHOLDER.sub(lambda match: _text(match[1], columns), template)

@@ -1,4 +1,5 @@
-"""Plain text as an endless source of rows: documents joined into one token stream, cut into chunks, made into a task.
+"""Plain text as an endless source of rows: documents joined into one token stream, cut into chunks,
+made into a task.
 
 The tasks are in objectives.py. Rows can be batched alone or mixed with others (mixtures.py).
 """
@@ -21,23 +22,36 @@ _OFFSET, _OBJECTIVE = 1, 2  # random streams, beside batches.py's
 _EOS = np.array([EOS_ID], np.int32)
 
 
-def load_tokens(paths: Paths, vocabulary: Vocabulary, cache_dir: PathLike | None = None) -> Int[np.ndarray, "N"]:
-    """All documents of the files (one a line, blank lines left out) as one stream, each followed by eos.
+def load_tokens(
+    paths: Paths, vocabulary: Vocabulary, cache_dir: PathLike | None = None
+) -> Int[np.ndarray, "N"]:
+    """All documents of the files (one a line, blank lines left out) as one stream, each followed by
+    eos.
 
-    With `cache_dir` the stream is tokenised once. Raises DataError for bad UTF-8, naming file and row, and for files
-    without text.
+    With `cache_dir` the stream is tokenised once. Raises DataError for bad UTF-8, naming file and
+    row, and for files without text.
     """
     files = expand(paths)
     for file in files:
         if not file.is_file():
             raise DataError(f"no text file {file}")
-    identity = {"kind": "tokens 1", "vocabulary": vocabulary.fingerprint, "files": [file_hash(file) for file in files]}
+    identity = {
+        "kind": "tokens 1",
+        "vocabulary": vocabulary.fingerprint,
+        "files": [file_hash(file) for file in files],
+    }
     name = f"{files[0].stem}-{short_hash([list(map(str, files)), vocabulary.fingerprint])}"
-    return cached_arrays(cache_dir, name, identity, lambda: {"tokens": _tokenise(files, vocabulary)})["tokens"]
+    return cached_arrays(
+        cache_dir, name, identity, lambda: {"tokens": _tokenise(files, vocabulary)}
+    )["tokens"]
 
 
 def _tokenise(files: Sequence[Path], vocabulary: Vocabulary) -> Int[np.ndarray, "N"]:
-    documents = [np.array([*vocabulary.encode(line), EOS_ID], np.int32) for file in files for line in _lines(file)]
+    documents = [
+        np.array([*vocabulary.encode(line), EOS_ID], np.int32)
+        for file in files
+        for line in _lines(file)
+    ]
     if not documents:
         raise DataError(f"no text in {', '.join(map(str, files))}")
     return np.concatenate(documents)
@@ -61,17 +75,29 @@ def _offset(seed: int, epoch: int, chunk_length: int) -> int:
 
 
 class TextRows:
-    """Rows of corrupted text: in each epoch the stream is cut at a new offset and its chunks come in a new order.
+    """Rows of corrupted text: in each epoch the stream is cut at a new offset and its chunks come
+    in a new order.
 
-    The stream is taken as a circle, so that every epoch has `len(rows)` whole chunks. With `shuffle` off the cuts and
-    the order stay, as held-out loss needs; an epoch's rows are then always the same.
+    The stream is taken as a circle, so that every epoch has `len(rows)` whole chunks. With
+    `shuffle` off the cuts and the order stay, as held-out loss needs; an epoch's rows are then
+    always the same.
     """
 
-    def __init__(self, tokens: Int[np.ndarray, "N"], objective: Objective, seed: int, shuffle: bool = True, name: str = "text"):
+    def __init__(
+        self,
+        tokens: Int[np.ndarray, "N"],
+        objective: Objective,
+        seed: int,
+        shuffle: bool = True,
+        name: str = "text",
+    ):
         self.tokens, self.objective, self.seed, self.name = tokens, objective, seed, name
         chunks = len(tokens) // objective.chunk_length
         if not chunks:
-            raise DataError(f"{name}: {len(tokens)} tokens of text are less than one chunk of {objective.chunk_length}")
+            raise DataError(
+                f"{name}: {len(tokens)} tokens of text are less than one chunk of "
+                f"{objective.chunk_length}"
+            )
         self._order = Shuffle(chunks, seed, shuffle)
 
     def __len__(self) -> int:
@@ -86,8 +112,14 @@ class TextRows:
         start %= len(self.tokens)
         tokens = self._circular(start, self.objective.chunk_length)
         inputs, targets = self.objective(tokens, generator(self.seed, _OBJECTIVE, task))
-        return Row(np.concatenate([inputs, _EOS]), np.concatenate([targets, _EOS]), f"{self.name}@{start}")
+        return Row(
+            np.concatenate([inputs, _EOS]), np.concatenate([targets, _EOS]), f"{self.name}@{start}"
+        )
 
     def _circular(self, start: int, length: int) -> Int[np.ndarray, "n"]:
         chunk = self.tokens[start : start + length]
-        return chunk if len(chunk) == length else np.concatenate([chunk, self.tokens[: length - len(chunk)]])
+        return (
+            chunk
+            if len(chunk) == length
+            else np.concatenate([chunk, self.tokens[: length - len(chunk)]])
+        )

@@ -13,7 +13,9 @@ STANDARD_INPUT = "-"
 NumberedText = tuple[str, str]
 
 
-def read_inputs(path: str, inputs: str = "inputs", id_column: str | None = None) -> list[NumberedText]:
+def read_inputs(
+    path: str, inputs: str = "inputs", id_column: str | None = None
+) -> list[NumberedText]:
     """(id, text) of each input, in order.
 
     Args:
@@ -40,7 +42,9 @@ def unlabelled_examples(
 ) -> Examples:
     """Examples with empty targets; long inputs are cut, and counted in the report."""
     fields = [{"inputs": text, "targets": ""} for _, text in texts]
-    return examples_from_text([name for name, _ in texts], fields, vocabulary, inputs_length, targets_length)
+    return examples_from_text(
+        [name for name, _ in texts], fields, vocabulary, inputs_length, targets_length
+    )
 
 
 def _lines(stream: Iterable[bytes], name: str) -> list[NumberedText]:

@@ -17,36 +17,37 @@ from prompt_tuning.training import partition
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-  """The method that adds nothing and trains nothing: the frozen model as it is."""
+    """The method that adds nothing and trains nothing: the frozen model as it is."""
 
-  # Whether `write` is cheap enough to be called at every save of a run.
-  writes_every_save: ClassVar[bool] = False
+    # Whether `write` is cheap enough to be called at every save of a run.
+    writes_every_save: ClassVar[bool] = False
 
-  @property
-  def trainable(self) -> tuple[str, ...]:
-    """Regexes of the names of the parameters that are trained."""
-    return ()
+    @property
+    def trainable(self) -> tuple[str, ...]:
+        """Regexes of the names of the parameters that are trained."""
+        return ()
 
-  def hooks(self, base: weights.FrozenModel) -> network.Hooks:
-    """Factories of the modules added to the network, by point."""
-    del base
-    return {}
+    def hooks(self, base: weights.FrozenModel) -> network.Hooks:
+        """Factories of the modules added to the network, by point."""
+        del base
+        return {}
 
-  def initial(self, base: weights.FrozenModel, key: jax.Array) -> partition.Flat:
-    """First values of the parameters that the method adds."""
-    del base, key
-    return {}
+    def initial(self, base: weights.FrozenModel, key: jax.Array) -> partition.Flat:
+        """First values of the parameters that the method adds."""
+        del base, key
+        return {}
 
-  def write(self, base: weights.FrozenModel, trained: partition.Flat,
-            folder: pathlib.Path) -> None:
-    """Writes what was learned, in the form its users read, into `folder`."""
-    del base, trained, folder
+    def write(
+        self, base: weights.FrozenModel, trained: partition.Flat, folder: pathlib.Path
+    ) -> None:
+        """Writes what was learned, in the form its users read, into `folder`."""
+        del base, trained, folder
 
-  def read(self, base: weights.FrozenModel, path: pathlib.Path) -> partition.Flat:
-    """Reads what `write` wrote: the trained parameters."""
-    del base, path
-    return {}
+    def read(self, base: weights.FrozenModel, path: pathlib.Path) -> partition.Flat:
+        """Reads what `write` wrote: the trained parameters."""
+        del base, path
+        return {}
 
-  def network(self, base: weights.FrozenModel) -> network.T5:
-    """The network with this method's modules in place."""
-    return network.T5(base.config, self.hooks(base))
+    def network(self, base: weights.FrozenModel) -> network.T5:
+        """The network with this method's modules in place."""
+        return network.T5(base.config, self.hooks(base))

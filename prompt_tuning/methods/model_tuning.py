@@ -10,17 +10,18 @@ from prompt_tuning.training import partition
 
 @dataclasses.dataclass(frozen=True)
 class ModelTuning(method.Method):
-  """The paper's baseline, through the same loop as a prompt."""
+    """The paper's baseline, through the same loop as a prompt."""
 
-  @property
-  def trainable(self) -> tuple[str, ...]:
-    return (".*",)
+    @property
+    def trainable(self) -> tuple[str, ...]:
+        return (".*",)
 
-  def write(self, base: weights.FrozenModel, trained: partition.Flat,
-            folder: pathlib.Path) -> None:
-    """A model folder, which INITIAL_CHECKPOINT_PATH takes."""
-    weights.save_model(folder, base, trained)
+    def write(
+        self, base: weights.FrozenModel, trained: partition.Flat, folder: pathlib.Path
+    ) -> None:
+        """A model folder, which INITIAL_CHECKPOINT_PATH takes."""
+        weights.save_model(folder, base, trained)
 
-  def read(self, base: weights.FrozenModel, path: pathlib.Path) -> partition.Flat:
-    """The parameters of a tuned model's folder."""
-    return weights.load_model(path, dtype=base.config.dtype).params
+    def read(self, base: weights.FrozenModel, path: pathlib.Path) -> partition.Flat:
+        """The parameters of a tuned model's folder."""
+        return weights.load_model(path, dtype=base.config.dtype).params

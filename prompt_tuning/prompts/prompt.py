@@ -18,66 +18,74 @@ Initializer = Callable[[jax.Array, tuple[int, int]], Float[Array, "P D"]]
 
 
 class Prompt(nn.Module):
-  """Owns the prompt. `initializer(key, (P, D))` gives its first value."""
-  length: int
-  initializer: Initializer
+    """Owns the prompt. `initializer(key, (P, D))` gives its first value."""
 
-  @nn.compact
-  def __call__(self, width: int) -> Float[Array, "P D"]:
-    return partitioning.param_with_axes(
-        "prompt", self.initializer, (self.length, width), axes=("prompt", "embed"))
+    length: int
+    initializer: Initializer
+
+    @nn.compact
+    def __call__(self, width: int) -> Float[Array, "P D"]:
+        return partitioning.param_with_axes(
+            "prompt", self.initializer, (self.length, width), axes=("prompt", "embed")
+        )
 
 
 class PromptEmbedding(nn.Module):
-  """Joins the prompt to the embedded input (paper, section 2: [P; X]).
+    """Joins the prompt to the embedded input (paper, section 2: [P; X]).
 
-  Attributes:
-    length: P, rows of the prompt.
-    initializer: of the prompt.
-    location: "front"; "after_first", behind the first token, which keeps a
-      start token first; or "end", behind each row's last token that is not
-      padding, so that distances to the text do not depend on the padding.
-  """
-  length: int
-  initializer: Initializer
-  location: str = "front"
+    Attributes:
+      length: P, rows of the prompt.
+      initializer: of the prompt.
+      location: "front"; "after_first", behind the first token, which keeps a
+        start token first; or "end", behind each row's last token that is not
+        padding, so that distances to the text do not depend on the padding.
+    """
 
-  def setup(self):
-    if self.length < 1:
-      raise ValueError(f"PROMPT_LENGTH must be at least 1, found {self.length}.")
-    if self.location not in LOCATIONS:
-      raise ValueError(f"PromptEmbedding.location must be one of {LOCATIONS}, "
-                       f"found {self.location!r}.")
-    self.prompt = Prompt(self.length, self.initializer)
+    length: int
+    initializer: Initializer
+    location: str = "front"
 
-  def __call__(self, embedded: Float[Array, "B T D"],
-               tokens: Int[Array, "B T"]) -> Float[Array, "B S D"]:
-    batch, _, width = embedded.shape
-    prompt = self.prompt(width).astype(embedded.dtype)
-    return self._place(embedded, jnp.broadcast_to(prompt, (batch, *prompt.shape)), tokens)
+    def setup(self):
+        if self.length < 1:
+            raise ValueError(f"PROMPT_LENGTH must be at least 1, found {self.length}.")
+        if self.location not in LOCATIONS:
+            raise ValueError(
+                f"PromptEmbedding.location must be one of {LOCATIONS}, found {self.location!r}."
+            )
+        self.prompt = Prompt(self.length, self.initializer)
 
-  def join(self, values: Shaped[Array, "B T"], fill: bool | int,
-           tokens: Int[Array, "B T"]) -> Shaped[Array, "B S"]:
-    """Values of the joined rows: `values` at the tokens, `fill` at the prompt."""
-    rows = jnp.full((len(values), self.length), fill, values.dtype)
-    return self._place(values, rows, tokens)
+    def __call__(
+        self, embedded: Float[Array, "B T D"], tokens: Int[Array, "B T"]
+    ) -> Float[Array, "B S D"]:
+        batch, _, width = embedded.shape
+        prompt = self.prompt(width).astype(embedded.dtype)
+        return self._place(embedded, jnp.broadcast_to(prompt, (batch, *prompt.shape)), tokens)
 
-  def _place(self, x, rows, tokens):
-    if self.location == "end":
-      return _insert_behind_text(x, rows, tokens)
-    split = {"front": 0, "after_first": 1}[self.location]
-    return jnp.concatenate([x[:, :split], rows, x[:, split:]], axis=1)
+    def join(
+        self, values: Shaped[Array, "B T"], fill: bool | int, tokens: Int[Array, "B T"]
+    ) -> Shaped[Array, "B S"]:
+        """Values of the joined rows: `values` at the tokens, `fill` at the prompt."""
+        rows = jnp.full((len(values), self.length), fill, values.dtype)
+        return self._place(values, rows, tokens)
+
+    def _place(self, x, rows, tokens):
+        if self.location == "end":
+            return _insert_behind_text(x, rows, tokens)
+        split = {"front": 0, "after_first": 1}[self.location]
+        return jnp.concatenate([x[:, :split], rows, x[:, split:]], axis=1)
 
 
-def _insert_behind_text(x: Shaped[Array, "B T *D"], rows: Shaped[Array, "B P *D"],
-                        tokens: Int[Array, "B T"]) -> Shaped[Array, "B S *D"]:
-  """Puts `rows` between each example's text and its padding."""
-  length, added = x.shape[1], rows.shape[1]
-  ends = jnp.where(tokens != network.PAD_ID, jnp.arange(1, length + 1), 0)
-  start = jnp.max(ends, axis=1, keepdims=True)
-  column = jnp.arange(length + added)[None]
-  source = jnp.where(column < start, column, column - added)
-  source = jnp.where((column >= start) & (column < start + added),
-                     length + column - start, source)
-  source = source.reshape(source.shape + (1,) * (x.ndim - 2))
-  return jnp.take_along_axis(jnp.concatenate([x, rows], axis=1), source, axis=1)
+def _insert_behind_text(
+    x: Shaped[Array, "B T *D"], rows: Shaped[Array, "B P *D"], tokens: Int[Array, "B T"]
+) -> Shaped[Array, "B S *D"]:
+    """Puts `rows` between each example's text and its padding."""
+    length, added = x.shape[1], rows.shape[1]
+    ends = jnp.where(tokens != network.PAD_ID, jnp.arange(1, length + 1), 0)
+    start = jnp.max(ends, axis=1, keepdims=True)
+    column = jnp.arange(length + added)[None]
+    source = jnp.where(column < start, column, column - added)
+    source = jnp.where(
+        (column >= start) & (column < start + added), length + column - start, source
+    )
+    source = source.reshape(source.shape + (1,) * (x.ndim - 2))
+    return jnp.take_along_axis(jnp.concatenate([x, rows], axis=1), source, axis=1)

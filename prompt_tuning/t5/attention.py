@@ -21,122 +21,138 @@ MASKED = -1e10  # as T5X; finite, so that a fully masked row stays finite
 
 
 def relative_position_bucket(
-    relative_position: Int[Array, "*S"], *, bidirectional: bool,
-    num_buckets: int, max_distance: int) -> Int[Array, "*S"]:
-  """Bucket of (key position - query position), from Mesh TensorFlow's T5.
+    relative_position: Int[Array, "*S"], *, bidirectional: bool, num_buckets: int, max_distance: int
+) -> Int[Array, "*S"]:
+    """Bucket of (key position - query position), from Mesh TensorFlow's T5.
 
-  Half of the buckets are exact distances, half logarithmic up to
-  `max_distance`. A bidirectional stack splits the buckets by sign; a causal
-  one maps the future to bucket 0.
-  """
-  bucket = 0
-  distance = -relative_position
-  if bidirectional:
-    num_buckets //= 2
-    bucket = jnp.where(distance < 0, num_buckets, 0)
-    distance = jnp.abs(distance)
-  else:
-    distance = jnp.maximum(distance, 0)
-  exact = num_buckets // 2
-  # eps keeps log(0) finite where the exact branch is taken anyway.
-  ratio = jnp.log(distance / exact + jnp.finfo(jnp.float32).eps) / jnp.log(max_distance / exact)
-  logarithmic = exact + (ratio * (num_buckets - exact)).astype(jnp.int32)
-  logarithmic = jnp.minimum(logarithmic, num_buckets - 1)
-  return bucket + jnp.where(distance < exact, distance, logarithmic)
+    Half of the buckets are exact distances, half logarithmic up to
+    `max_distance`. A bidirectional stack splits the buckets by sign; a causal
+    one maps the future to bucket 0.
+    """
+    bucket = 0
+    distance = -relative_position
+    if bidirectional:
+        num_buckets //= 2
+        bucket = jnp.where(distance < 0, num_buckets, 0)
+        distance = jnp.abs(distance)
+    else:
+        distance = jnp.maximum(distance, 0)
+    exact = num_buckets // 2
+    # eps keeps log(0) finite where the exact branch is taken anyway.
+    ratio = jnp.log(distance / exact + jnp.finfo(jnp.float32).eps) / jnp.log(max_distance / exact)
+    logarithmic = exact + (ratio * (num_buckets - exact)).astype(jnp.int32)
+    logarithmic = jnp.minimum(logarithmic, num_buckets - 1)
+    return bucket + jnp.where(distance < exact, distance, logarithmic)
 
 
 class RelativePositionBias(nn.Module):
-  """The learned bias on attention logits, one table of [H, buckets]."""
-  num_heads: int
-  num_buckets: int
-  max_distance: int
-  bidirectional: bool
-  dtype: DTypeLike = jnp.float32
+    """The learned bias on attention logits, one table of [H, buckets]."""
 
-  @nn.compact
-  def __call__(self, query_positions: Int[Array, "#B Q"],
-               key_positions: Int[Array, "#B S"]) -> Float[Array, "#B H Q S"]:
-    table = partitioning.param_with_axes(
-        "rel_embedding", nn.initializers.variance_scaling(1.0, "fan_avg", "uniform"),
-        (self.num_heads, self.num_buckets), axes=("heads", "relpos_buckets"))
-    buckets = relative_position_bucket(
-        key_positions[:, None, :] - query_positions[:, :, None],
-        bidirectional=self.bidirectional, num_buckets=self.num_buckets,
-        max_distance=self.max_distance)
-    return jnp.moveaxis(jnp.take(table, buckets, axis=1).astype(self.dtype), 0, 1)
+    num_heads: int
+    num_buckets: int
+    max_distance: int
+    bidirectional: bool
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, query_positions: Int[Array, "#B Q"], key_positions: Int[Array, "#B S"]
+    ) -> Float[Array, "#B H Q S"]:
+        table = partitioning.param_with_axes(
+            "rel_embedding",
+            nn.initializers.variance_scaling(1.0, "fan_avg", "uniform"),
+            (self.num_heads, self.num_buckets),
+            axes=("heads", "relpos_buckets"),
+        )
+        buckets = relative_position_bucket(
+            key_positions[:, None, :] - query_positions[:, :, None],
+            bidirectional=self.bidirectional,
+            num_buckets=self.num_buckets,
+            max_distance=self.max_distance,
+        )
+        return jnp.moveaxis(jnp.take(table, buckets, axis=1).astype(self.dtype), 0, 1)
 
 
 class MultiHeadAttention(nn.Module):
-  """Dot-product attention over `keys` from `queries`.
+    """Dot-product attention over `keys` from `queries`.
 
-  The query initialiser absorbs the 1 / sqrt(K) that T5 leaves out of the
-  logits.
-  """
-  num_heads: int
-  head_dim: int
-  dropout_rate: float
-  dtype: DTypeLike = jnp.float32
-
-  @nn.compact
-  def __call__(self, queries: Float[Array, "B Q D"], keys: Float[Array, "B S D"],
-               mask: Bool[Array, "#B 1 #Q Z"] | None,
-               bias: Float[Array, "#B H Q Z"] | None, *, enable_dropout: bool,
-               cache_index: Int[Array, ""] | None = None,
-               first_step: bool = False) -> Float[Array, "B Q D"]:
-    """Attends from `queries` to `keys`.
-
-    With a `cache_index`, attends through the cache (see the module docstring):
-    in self-attention `keys` are the new rows, written at that index, and Z, of
-    the mask and bias, is the cache's length. Without, Z = S.
+    The query initialiser absorbs the 1 / sqrt(K) that T5 leaves out of the
+    logits.
     """
-    d_model, joined = queries.shape[-1], self.num_heads * self.head_dim
 
-    def heads(name, x, stddev):
-      x = layers.Projection(joined, ("embed", "joined_kv"), stddev, self.dtype, name=name)(x)
-      x = x.reshape(*x.shape[:-1], self.num_heads, self.head_dim)
-      # Heads beside the batch axis: both products become batched matmuls.
-      return jnp.swapaxes(x, 1, 2)  # [B, H, S, K]
+    num_heads: int
+    head_dim: int
+    dropout_rate: float
+    dtype: DTypeLike = jnp.float32
 
-    def key_value():
-      return (heads("key", keys, d_model**-0.5), heads("value", keys, d_model**-0.5))
+    @nn.compact
+    def __call__(
+        self,
+        queries: Float[Array, "B Q D"],
+        keys: Float[Array, "B S D"],
+        mask: Bool[Array, "#B 1 #Q Z"] | None,
+        bias: Float[Array, "#B H Q Z"] | None,
+        *,
+        enable_dropout: bool,
+        cache_index: Int[Array, ""] | None = None,
+        first_step: bool = False,
+    ) -> Float[Array, "B Q D"]:
+        """Attends from `queries` to `keys`.
 
-    query = heads("query", queries, (d_model * self.head_dim)**-0.5)
-    if cache_index is None:
-      key, value = key_value()
-    elif queries is keys:
-      key, value = self._append_to_cache(*key_value(), cache_index)
-    else:
-      key, value = self._cache_once(key_value, first_step)
+        With a `cache_index`, attends through the cache (see the module docstring):
+        in self-attention `keys` are the new rows, written at that index, and Z, of
+        the mask and bias, is the cache's length. Without, Z = S.
+        """
+        d_model, joined = queries.shape[-1], self.num_heads * self.head_dim
 
-    logits = (query @ jnp.swapaxes(key, -1, -2)).astype(jnp.float32)
-    if bias is not None:
-      logits += bias.astype(jnp.float32)
-    if mask is not None:
-      logits = jnp.where(mask, logits, MASKED)
-    weights = jax.nn.softmax(logits).astype(self.dtype)
-    self.sow("intermediates", "attention_weights", weights)
-    weights = layers.Dropout(self.dropout_rate)(weights, enable_dropout)
-    out = jnp.swapaxes(weights @ value, 1, 2).reshape(*queries.shape[:-1], joined)
-    return layers.Projection(d_model, ("joined_kv", "embed"), joined**-0.5,
-                             self.dtype, name="out")(out)
+        def heads(name, x, stddev):
+            x = layers.Projection(joined, ("embed", "joined_kv"), stddev, self.dtype, name=name)(x)
+            x = x.reshape(*x.shape[:-1], self.num_heads, self.head_dim)
+            # Heads beside the batch axis: both products become batched matmuls.
+            return jnp.swapaxes(x, 1, 2)  # [B, H, S, K]
 
-  def _append_to_cache(self, key, value, index):
-    """Self-attention: creates an empty cache, or writes the new rows into it."""
-    created = self.has_variable("cache", "cached_key")
-    cached = [self.variable("cache", f"cached_{name}", jnp.zeros_like, rows)
-              for name, rows in (("key", key), ("value", value))]
-    if not created:
-      return key, value
-    for variable, rows in zip(cached, (key, value)):
-      variable.value = jax.lax.dynamic_update_slice(
-          variable.value, rows, (0, 0, index, 0))
-    return [variable.value for variable in cached]
+        def key_value():
+            return (heads("key", keys, d_model**-0.5), heads("value", keys, d_model**-0.5))
 
-  def _cache_once(self, key_value, first_step):
-    """Cross-attention: the encoder's output never changes, nor its keys."""
-    if first_step:
-      for name, rows in zip(("key", "value"), key_value()):
-        self.put_variable("cache", f"cached_{name}", rows)
-    if not self.has_variable("cache", "cached_key"):
-      return key_value()
-    return [self.get_variable("cache", f"cached_{name}") for name in ("key", "value")]
+        query = heads("query", queries, (d_model * self.head_dim) ** -0.5)
+        if cache_index is None:
+            key, value = key_value()
+        elif queries is keys:
+            key, value = self._append_to_cache(*key_value(), cache_index)
+        else:
+            key, value = self._cache_once(key_value, first_step)
+
+        logits = (query @ jnp.swapaxes(key, -1, -2)).astype(jnp.float32)
+        if bias is not None:
+            logits += bias.astype(jnp.float32)
+        if mask is not None:
+            logits = jnp.where(mask, logits, MASKED)
+        weights = jax.nn.softmax(logits).astype(self.dtype)
+        self.sow("intermediates", "attention_weights", weights)
+        weights = layers.Dropout(self.dropout_rate)(weights, enable_dropout)
+        out = jnp.swapaxes(weights @ value, 1, 2).reshape(*queries.shape[:-1], joined)
+        return layers.Projection(
+            d_model, ("joined_kv", "embed"), joined**-0.5, self.dtype, name="out"
+        )(out)
+
+    def _append_to_cache(self, key, value, index):
+        """Self-attention: creates an empty cache, or writes the new rows into it."""
+        created = self.has_variable("cache", "cached_key")
+        cached = [
+            self.variable("cache", f"cached_{name}", jnp.zeros_like, rows)
+            for name, rows in (("key", key), ("value", value))
+        ]
+        if not created:
+            return key, value
+        for variable, rows in zip(cached, (key, value)):
+            variable.value = jax.lax.dynamic_update_slice(variable.value, rows, (0, 0, index, 0))
+        return [variable.value for variable in cached]
+
+    def _cache_once(self, key_value, first_step):
+        """Cross-attention: the encoder's output never changes, nor its keys."""
+        if first_step:
+            for name, rows in zip(("key", "value"), key_value()):
+                self.put_variable("cache", f"cached_{name}", rows)
+        if not self.has_variable("cache", "cached_key"):
+            return key_value()
+        return [self.get_variable("cache", f"cached_{name}") for name in ("key", "value")]

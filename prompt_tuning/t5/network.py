@@ -30,260 +30,334 @@ POINTS = ("encoder/embedding", "decoder/embedding")
 
 
 def _attention(config: t5_config.T5Config, name: str) -> attention.MultiHeadAttention:
-  return attention.MultiHeadAttention(
-      config.num_heads, config.head_dim, config.dropout_rate,
-      config.compute_dtype, name=name)
+    return attention.MultiHeadAttention(
+        config.num_heads, config.head_dim, config.dropout_rate, config.compute_dtype, name=name
+    )
 
 
 def _mlp(config: t5_config.T5Config) -> layers.MLP:
-  return layers.MLP(config.d_ff, config.gated, config.activation,
-                    config.dropout_rate, config.compute_dtype, name="mlp")
+    return layers.MLP(
+        config.d_ff,
+        config.gated,
+        config.activation,
+        config.dropout_rate,
+        config.compute_dtype,
+        name="mlp",
+    )
 
 
 def _norm(config: t5_config.T5Config, name: str | None = None) -> layers.RMSNorm:
-  return layers.RMSNorm(config.compute_dtype, name=name)
+    return layers.RMSNorm(config.compute_dtype, name=name)
 
 
-def _relative_positions(config: t5_config.T5Config, bidirectional: bool,
-                        name: str | None = None) -> attention.RelativePositionBias:
-  return attention.RelativePositionBias(
-      config.num_heads, config.relpos_buckets, config.relpos_max_distance,
-      bidirectional, config.compute_dtype, name=name)
+def _relative_positions(
+    config: t5_config.T5Config, bidirectional: bool, name: str | None = None
+) -> attention.RelativePositionBias:
+    return attention.RelativePositionBias(
+        config.num_heads,
+        config.relpos_buckets,
+        config.relpos_max_distance,
+        bidirectional,
+        config.compute_dtype,
+        name=name,
+    )
 
 
 def _same_segment(query_segments, key_segments):
-  """Packed examples do not see each other: [B, Q], [B, S] -> [B, 1, Q, S]."""
-  return (query_segments[:, :, None] == key_segments[:, None, :])[:, None]
+    """Packed examples do not see each other: [B, Q], [B, S] -> [B, 1, Q, S]."""
+    return (query_segments[:, :, None] == key_segments[:, None, :])[:, None]
 
 
 class EncoderLayer(nn.Module):
-  """Self-attention and feed-forward, each behind a norm and added back."""
-  config: t5_config.T5Config
+    """Self-attention and feed-forward, each behind a norm and added back."""
 
-  @nn.compact
-  def __call__(self, x: Float[Array, "B S D"], mask: Bool[Array, "B 1 #S S"],
-               bias: Float[Array, "#B H S S"] | None,
-               positions: Int[Array, "#B S"], enable_dropout: bool
-               ) -> Float[Array, "B S D"]:
-    config = self.config
-    dropout = layers.Dropout(config.dropout_rate)
-    if config.relpos_per_layer:
-      bias = _relative_positions(config, True, "relpos_bias")(positions, positions)
-    h = _norm(config, "pre_attention_layer_norm")(x)
-    h = _attention(config, "attention")(h, h, mask, bias, enable_dropout=enable_dropout)
-    x = x + dropout(h, enable_dropout)
-    h = _mlp(config)(_norm(config, "pre_mlp_layer_norm")(x), enable_dropout)
-    return x + dropout(h, enable_dropout)
+    config: t5_config.T5Config
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "B S D"],
+        mask: Bool[Array, "B 1 #S S"],
+        bias: Float[Array, "#B H S S"] | None,
+        positions: Int[Array, "#B S"],
+        enable_dropout: bool,
+    ) -> Float[Array, "B S D"]:
+        config = self.config
+        dropout = layers.Dropout(config.dropout_rate)
+        if config.relpos_per_layer:
+            bias = _relative_positions(config, True, "relpos_bias")(positions, positions)
+        h = _norm(config, "pre_attention_layer_norm")(x)
+        h = _attention(config, "attention")(h, h, mask, bias, enable_dropout=enable_dropout)
+        x = x + dropout(h, enable_dropout)
+        h = _mlp(config)(_norm(config, "pre_mlp_layer_norm")(x), enable_dropout)
+        return x + dropout(h, enable_dropout)
 
 
 class DecoderLayer(nn.Module):
-  """Causal self-attention, cross-attention and feed-forward."""
-  config: t5_config.T5Config
+    """Causal self-attention, cross-attention and feed-forward."""
 
-  @nn.compact
-  def __call__(self, x: Float[Array, "B Q D"], encoded: Float[Array, "B S D"],
-               mask: Bool[Array, "#B 1 Q Z"], cross_mask: Bool[Array, "B 1 #Q S"],
-               bias: Float[Array, "#B H Q Z"] | None,
-               positions: tuple[Int[Array, "#B Q"], Int[Array, "#B Z"]],
-               cache_index: Int[Array, ""] | None, first_step: bool,
-               enable_dropout: bool
-               ) -> Float[Array, "B Q D"]:
-    config = self.config
-    dropout = layers.Dropout(config.dropout_rate)
-    if config.relpos_per_layer:
-      bias = _relative_positions(config, False, "relpos_bias")(*positions)
-    options = dict(enable_dropout=enable_dropout, cache_index=cache_index,
-                   first_step=first_step)
-    h = _norm(config, "pre_self_attention_layer_norm")(x)
-    h = _attention(config, "self_attention")(h, h, mask, bias, **options)
-    x = x + dropout(h, enable_dropout)
-    h = _norm(config, "pre_cross_attention_layer_norm")(x)
-    h = _attention(config, "encoder_decoder_attention")(
-        h, encoded, cross_mask, None, **options)
-    x = x + dropout(h, enable_dropout)
-    h = _mlp(config)(_norm(config, "pre_mlp_layer_norm")(x), enable_dropout)
-    return x + dropout(h, enable_dropout)
+    config: t5_config.T5Config
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "B Q D"],
+        encoded: Float[Array, "B S D"],
+        mask: Bool[Array, "#B 1 Q Z"],
+        cross_mask: Bool[Array, "B 1 #Q S"],
+        bias: Float[Array, "#B H Q Z"] | None,
+        positions: tuple[Int[Array, "#B Q"], Int[Array, "#B Z"]],
+        cache_index: Int[Array, ""] | None,
+        first_step: bool,
+        enable_dropout: bool,
+    ) -> Float[Array, "B Q D"]:
+        config = self.config
+        dropout = layers.Dropout(config.dropout_rate)
+        if config.relpos_per_layer:
+            bias = _relative_positions(config, False, "relpos_bias")(*positions)
+        options = dict(
+            enable_dropout=enable_dropout, cache_index=cache_index, first_step=first_step
+        )
+        h = _norm(config, "pre_self_attention_layer_norm")(x)
+        h = _attention(config, "self_attention")(h, h, mask, bias, **options)
+        x = x + dropout(h, enable_dropout)
+        h = _norm(config, "pre_cross_attention_layer_norm")(x)
+        h = _attention(config, "encoder_decoder_attention")(h, encoded, cross_mask, None, **options)
+        x = x + dropout(h, enable_dropout)
+        h = _mlp(config)(_norm(config, "pre_mlp_layer_norm")(x), enable_dropout)
+        return x + dropout(h, enable_dropout)
 
 
 class Encoder(nn.Module):
-  """Embeds, joins the added rows, and runs the encoder's layers."""
-  config: t5_config.T5Config
-  embedder: nn.Module
-  hooks: Hooks
+    """Embeds, joins the added rows, and runs the encoder's layers."""
 
-  def setup(self):
-    config = self.config
-    if "encoder/embedding" in self.hooks:
-      self.prompt = self.hooks["encoder/embedding"]()
-    if not config.relpos_per_layer:
-      self.relpos_bias = _relative_positions(config, bidirectional=True)
-    self.layers = [EncoderLayer(config) for _ in range(config.num_encoder_layers)]
-    self.encoder_norm = _norm(config)
-    self.dropout = layers.Dropout(config.dropout_rate)
+    config: t5_config.T5Config
+    embedder: nn.Module
+    hooks: Hooks
 
-  def visible(self, tokens: Int[Array, "B T"]) -> Bool[Array, "B S"]:
-    """Which encoder positions may be attended to: text and all added rows."""
-    valid = tokens != PAD_ID
-    return self.prompt.join(valid, True, tokens) if hasattr(self, "prompt") else valid
+    def setup(self):
+        config = self.config
+        if "encoder/embedding" in self.hooks:
+            self.prompt = self.hooks["encoder/embedding"]()
+        if not config.relpos_per_layer:
+            self.relpos_bias = _relative_positions(config, bidirectional=True)
+        self.layers = [EncoderLayer(config) for _ in range(config.num_encoder_layers)]
+        self.encoder_norm = _norm(config)
+        self.dropout = layers.Dropout(config.dropout_rate)
 
-  def __call__(self, tokens: Int[Array, "B T"],
-               segments: Int[Array, "B T"] | None = None,
-               positions: Int[Array, "B T"] | None = None, *,
-               enable_dropout: bool) -> Float[Array, "B S D"]:
-    x = self.embedder(tokens)
-    if hasattr(self, "prompt"):
-      x = self.prompt(x, tokens)
-    if positions is None:
-      positions = jnp.arange(x.shape[1])[None]
-    visible = self.visible(tokens)
-    mask = visible[:, None, None, :]
-    if segments is not None:
-      mask = mask & _same_segment(segments, segments)
-    bias = None if self.config.relpos_per_layer else self.relpos_bias(positions, positions)
-    x = self.dropout(x, enable_dropout)
-    for layer in self.layers:
-      x = layer(x, mask, bias, positions, enable_dropout)
-    x = self.dropout(self.encoder_norm(x), enable_dropout)
-    return x * visible[:, :, None].astype(x.dtype)
+    def visible(self, tokens: Int[Array, "B T"]) -> Bool[Array, "B S"]:
+        """Which encoder positions may be attended to: text and all added rows."""
+        valid = tokens != PAD_ID
+        return self.prompt.join(valid, True, tokens) if hasattr(self, "prompt") else valid
+
+    def __call__(
+        self,
+        tokens: Int[Array, "B T"],
+        segments: Int[Array, "B T"] | None = None,
+        positions: Int[Array, "B T"] | None = None,
+        *,
+        enable_dropout: bool,
+    ) -> Float[Array, "B S D"]:
+        x = self.embedder(tokens)
+        if hasattr(self, "prompt"):
+            x = self.prompt(x, tokens)
+        if positions is None:
+            positions = jnp.arange(x.shape[1])[None]
+        visible = self.visible(tokens)
+        mask = visible[:, None, None, :]
+        if segments is not None:
+            mask = mask & _same_segment(segments, segments)
+        bias = None if self.config.relpos_per_layer else self.relpos_bias(positions, positions)
+        x = self.dropout(x, enable_dropout)
+        for layer in self.layers:
+            x = layer(x, mask, bias, positions, enable_dropout)
+        x = self.dropout(self.encoder_norm(x), enable_dropout)
+        return x * visible[:, :, None].astype(x.dtype)
 
 
 class Decoder(nn.Module):
-  """Embeds the shifted targets and predicts each next token."""
-  config: t5_config.T5Config
-  embedder: nn.Module
-  hooks: Hooks
+    """Embeds the shifted targets and predicts each next token."""
 
-  def setup(self):
-    config = self.config
-    if "decoder/embedding" in self.hooks:
-      self.prompt = self.hooks["decoder/embedding"]()
-    if not config.relpos_per_layer:
-      self.relpos_bias = _relative_positions(config, bidirectional=False)
-    self.layers = [DecoderLayer(config) for _ in range(config.num_decoder_layers)]
-    self.decoder_norm = _norm(config)
-    self.dropout = layers.Dropout(config.dropout_rate)
-    if not config.tied_logits:
-      self.logits_dense = layers.Projection(
-          config.vocab_size, ("embed", "vocab"), config.d_model**-0.5,
-          config.compute_dtype)
+    config: t5_config.T5Config
+    embedder: nn.Module
+    hooks: Hooks
 
-  def __call__(self, encoded: Float[Array, "B S D"], visible: Bool[Array, "B S"],
-               tokens: Int[Array, "B L"], *,
-               segments: tuple[Int[Array, "B S"], Int[Array, "B L"]] | None = None,
-               positions: Int[Array, "B L"] | None = None,
-               enable_dropout: bool, decode: bool = False, first_step: bool = False,
-               max_decode_length: int | None = None) -> Float[Array, "B L V"]:
-    x, length = self.embedder(tokens), tokens.shape[1]
-    creating = decode and not self.has_variable("cache", "cache_index")
-    added = self.prompt.length if hasattr(self, "prompt") else 0
-    if added and (first_step or creating or not decode):
-      x = self.prompt(x, tokens)
-    index, keys = None, x.shape[1]
-    if decode:
-      index, keys = self._advance(x.shape[1], creating), max_decode_length + added
-    rows = (0 if index is None else index) + jnp.arange(x.shape[1])
-    mask = (rows[:, None] >= jnp.arange(keys))[None, None]
-    cross_mask = visible[:, None, None, :]
-    if segments is not None:
-      encoder_segments, decoder_segments = segments
-      mask = mask & _same_segment(decoder_segments, decoder_segments)
-      cross_mask = cross_mask & _same_segment(decoder_segments, encoder_segments)
-    if positions is None:
-      positions = (rows[None], jnp.arange(keys)[None])
-    else:
-      positions = (positions, positions)
-    bias = None if self.config.relpos_per_layer else self.relpos_bias(*positions)
-    x = self.dropout(x, enable_dropout)
-    for layer in self.layers:
-      x = layer(x, encoded, mask, cross_mask, bias, positions, index, first_step,
-                enable_dropout)
-    # Rows that a hook put in front predict nothing.
-    x = self.decoder_norm(x[:, -length:])
-    return self._logits(self.dropout(x, enable_dropout)).astype(jnp.float32)
+    def setup(self):
+        config = self.config
+        if "decoder/embedding" in self.hooks:
+            self.prompt = self.hooks["decoder/embedding"]()
+        if not config.relpos_per_layer:
+            self.relpos_bias = _relative_positions(config, bidirectional=False)
+        self.layers = [DecoderLayer(config) for _ in range(config.num_decoder_layers)]
+        self.decoder_norm = _norm(config)
+        self.dropout = layers.Dropout(config.dropout_rate)
+        if not config.tied_logits:
+            self.logits_dense = layers.Projection(
+                config.vocab_size, ("embed", "vocab"), config.d_model**-0.5, config.compute_dtype
+            )
 
-  def _logits(self, x):
-    if self.config.tied_logits:
-      return self.embedder.attend(x)
-    return self.logits_dense(x)
+    def __call__(
+        self,
+        encoded: Float[Array, "B S D"],
+        visible: Bool[Array, "B S"],
+        tokens: Int[Array, "B L"],
+        *,
+        segments: tuple[Int[Array, "B S"], Int[Array, "B L"]] | None = None,
+        positions: Int[Array, "B L"] | None = None,
+        enable_dropout: bool,
+        decode: bool = False,
+        first_step: bool = False,
+        max_decode_length: int | None = None,
+    ) -> Float[Array, "B L V"]:
+        x, length = self.embedder(tokens), tokens.shape[1]
+        creating = decode and not self.has_variable("cache", "cache_index")
+        added = self.prompt.length if hasattr(self, "prompt") else 0
+        if added and (first_step or creating or not decode):
+            x = self.prompt(x, tokens)
+        index, keys = None, x.shape[1]
+        if decode:
+            index, keys = self._advance(x.shape[1], creating), max_decode_length + added
+        rows = (0 if index is None else index) + jnp.arange(x.shape[1])
+        mask = (rows[:, None] >= jnp.arange(keys))[None, None]
+        cross_mask = visible[:, None, None, :]
+        if segments is not None:
+            encoder_segments, decoder_segments = segments
+            mask = mask & _same_segment(decoder_segments, decoder_segments)
+            cross_mask = cross_mask & _same_segment(decoder_segments, encoder_segments)
+        if positions is None:
+            positions = (rows[None], jnp.arange(keys)[None])
+        else:
+            positions = (positions, positions)
+        bias = None if self.config.relpos_per_layer else self.relpos_bias(*positions)
+        x = self.dropout(x, enable_dropout)
+        for layer in self.layers:
+            x = layer(
+                x, encoded, mask, cross_mask, bias, positions, index, first_step, enable_dropout
+            )
+        # Rows that a hook put in front predict nothing.
+        x = self.decoder_norm(x[:, -length:])
+        return self._logits(self.dropout(x, enable_dropout)).astype(jnp.float32)
 
-  def _advance(self, queries: int, creating: bool) -> Int[Array, ""]:
-    """The cache's index before these queries; moves it past them."""
-    start = self.get_variable("cache", "cache_index", jnp.zeros((), jnp.int32))
-    self.put_variable("cache", "cache_index", start if creating else start + queries)
-    return start
+    def _logits(self, x):
+        if self.config.tied_logits:
+            return self.embedder.attend(x)
+        return self.logits_dense(x)
+
+    def _advance(self, queries: int, creating: bool) -> Int[Array, ""]:
+        """The cache's index before these queries; moves it past them."""
+        start = self.get_variable("cache", "cache_index", jnp.zeros((), jnp.int32))
+        self.put_variable("cache", "cache_index", start if creating else start + queries)
+        return start
 
 
 class T5(nn.Module):
-  """T5 with T5X's contract.
+    """T5 with T5X's contract.
 
-  Attributes:
-    config: dimensions and switches.
-    hooks: factories of the modules that a method adds, by point.
-  """
-  config: t5_config.T5Config
-  hooks: Hooks = FrozenDict()
-
-  def setup(self):
-    if unknown := set(self.hooks) - set(POINTS):
-      raise ValueError(f"The network has no points {sorted(unknown)}; "
-                       f"its points are {POINTS}.")
-    config = self.config
-    self.token_embedder = layers.Embedding(
-        config.vocab_size, config.d_model, config.compute_dtype)
-    self.encoder = Encoder(config, self.token_embedder, self.hooks)
-    self.decoder = Decoder(config, self.token_embedder, self.hooks)
-
-  def encode(self, encoder_input_tokens: Int[Array, "B T"],
-             encoder_segment_ids: Int[Array, "B T"] | None = None,
-             encoder_positions: Int[Array, "B T"] | None = None, *,
-             enable_dropout: bool = True) -> Float[Array, "B S D"]:
-    """Encoder outputs, zero at padding; S is T plus the rows that hooks add."""
-    return self.encoder(encoder_input_tokens, encoder_segment_ids,
-                        encoder_positions, enable_dropout=enable_dropout)
-
-  def decode(self, encoded: Float[Array, "B S D"],
-             encoder_input_tokens: Int[Array, "B T"],
-             decoder_input_tokens: Int[Array, "B L"],
-             decoder_target_tokens: Int[Array, "B L"] | None = None,
-             encoder_segment_ids: Int[Array, "B T"] | None = None,
-             decoder_segment_ids: Int[Array, "B L"] | None = None,
-             decoder_positions: Int[Array, "B L"] | None = None, *,
-             enable_dropout: bool = True, decode: bool = False,
-             max_decode_length: int | None = None,
-             first_step: bool = False) -> Float[Array, "B L V"]:
-    """Logits, float32, of the token after each of `decoder_input_tokens`.
-
-    With `decode`, through the "cache" collection: the first call, with
-    [B, max_decode_length] tokens, creates it; later calls bring the next
-    tokens. `first_step` marks the first of these, which puts a decoder prompt
-    in front and stores the encoder's keys; T5X, which does not give it, gets
-    the same logits, without a decoder prompt. The targets are part of T5X's contract; a causal mask makes them
-    unnecessary, since padding stands only at the end.
+    Attributes:
+      config: dimensions and switches.
+      hooks: factories of the modules that a method adds, by point.
     """
-    del decoder_target_tokens
-    segments = None
-    if decoder_segment_ids is not None:
-      segments = (encoder_segment_ids, decoder_segment_ids)
-    return self.decoder(
-        encoded, self.encoder.visible(encoder_input_tokens), decoder_input_tokens,
-        segments=segments, positions=decoder_positions,
-        enable_dropout=enable_dropout, decode=decode, first_step=first_step,
-        max_decode_length=max_decode_length)
 
-  def __call__(self, encoder_input_tokens: Int[Array, "B T"],
-               decoder_input_tokens: Int[Array, "B L"],
-               decoder_target_tokens: Int[Array, "B L"] | None = None,
-               encoder_segment_ids: Int[Array, "B T"] | None = None,
-               decoder_segment_ids: Int[Array, "B L"] | None = None,
-               encoder_positions: Int[Array, "B T"] | None = None,
-               decoder_positions: Int[Array, "B L"] | None = None, *,
-               enable_dropout: bool = True, decode: bool = False
-               ) -> Float[Array, "B L V"]:
-    """Logits of the targets under teacher forcing."""
-    encoded = self.encode(encoder_input_tokens, encoder_segment_ids,
-                          encoder_positions, enable_dropout=enable_dropout)
-    return self.decode(
-        encoded, encoder_input_tokens, decoder_input_tokens,
-        decoder_target_tokens, encoder_segment_ids, decoder_segment_ids,
-        decoder_positions, enable_dropout=enable_dropout, decode=decode,
-        max_decode_length=decoder_input_tokens.shape[1])
+    config: t5_config.T5Config
+    hooks: Hooks = FrozenDict()
+
+    def setup(self):
+        if unknown := set(self.hooks) - set(POINTS):
+            raise ValueError(
+                f"The network has no points {sorted(unknown)}; its points are {POINTS}."
+            )
+        config = self.config
+        self.token_embedder = layers.Embedding(
+            config.vocab_size, config.d_model, config.compute_dtype
+        )
+        self.encoder = Encoder(config, self.token_embedder, self.hooks)
+        self.decoder = Decoder(config, self.token_embedder, self.hooks)
+
+    def encode(
+        self,
+        encoder_input_tokens: Int[Array, "B T"],
+        encoder_segment_ids: Int[Array, "B T"] | None = None,
+        encoder_positions: Int[Array, "B T"] | None = None,
+        *,
+        enable_dropout: bool = True,
+    ) -> Float[Array, "B S D"]:
+        """Encoder outputs, zero at padding; S is T plus the rows that hooks add."""
+        return self.encoder(
+            encoder_input_tokens,
+            encoder_segment_ids,
+            encoder_positions,
+            enable_dropout=enable_dropout,
+        )
+
+    def decode(
+        self,
+        encoded: Float[Array, "B S D"],
+        encoder_input_tokens: Int[Array, "B T"],
+        decoder_input_tokens: Int[Array, "B L"],
+        decoder_target_tokens: Int[Array, "B L"] | None = None,
+        encoder_segment_ids: Int[Array, "B T"] | None = None,
+        decoder_segment_ids: Int[Array, "B L"] | None = None,
+        decoder_positions: Int[Array, "B L"] | None = None,
+        *,
+        enable_dropout: bool = True,
+        decode: bool = False,
+        max_decode_length: int | None = None,
+        first_step: bool = False,
+    ) -> Float[Array, "B L V"]:
+        """Logits, float32, of the token after each of `decoder_input_tokens`.
+
+        With `decode`, through the "cache" collection: the first call, with
+        [B, max_decode_length] tokens, creates it; later calls bring the next
+        tokens. `first_step` marks the first of these, which puts a decoder prompt
+        in front and stores the encoder's keys; T5X, which does not give it, gets
+        the same logits, without a decoder prompt. The targets are part of T5X's contract; a causal mask makes them
+        unnecessary, since padding stands only at the end.
+        """
+        del decoder_target_tokens
+        segments = None
+        if decoder_segment_ids is not None:
+            segments = (encoder_segment_ids, decoder_segment_ids)
+        return self.decoder(
+            encoded,
+            self.encoder.visible(encoder_input_tokens),
+            decoder_input_tokens,
+            segments=segments,
+            positions=decoder_positions,
+            enable_dropout=enable_dropout,
+            decode=decode,
+            first_step=first_step,
+            max_decode_length=max_decode_length,
+        )
+
+    def __call__(
+        self,
+        encoder_input_tokens: Int[Array, "B T"],
+        decoder_input_tokens: Int[Array, "B L"],
+        decoder_target_tokens: Int[Array, "B L"] | None = None,
+        encoder_segment_ids: Int[Array, "B T"] | None = None,
+        decoder_segment_ids: Int[Array, "B L"] | None = None,
+        encoder_positions: Int[Array, "B T"] | None = None,
+        decoder_positions: Int[Array, "B L"] | None = None,
+        *,
+        enable_dropout: bool = True,
+        decode: bool = False,
+    ) -> Float[Array, "B L V"]:
+        """Logits of the targets under teacher forcing."""
+        encoded = self.encode(
+            encoder_input_tokens,
+            encoder_segment_ids,
+            encoder_positions,
+            enable_dropout=enable_dropout,
+        )
+        return self.decode(
+            encoded,
+            encoder_input_tokens,
+            decoder_input_tokens,
+            decoder_target_tokens,
+            encoder_segment_ids,
+            decoder_segment_ids,
+            decoder_positions,
+            enable_dropout=enable_dropout,
+            decode=decode,
+            max_decode_length=decoder_input_tokens.shape[1],
+        )

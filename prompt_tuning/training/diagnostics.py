@@ -28,91 +28,108 @@ _SITES = {
 
 
 def make_diagnostics(model: network.T5) -> Callable[..., dict[str, float]]:
-  """`diagnose(params, batch)`, compiled once: all scalars of a parameter dict."""
-  compute = jax.jit(lambda params, batch: (
-      prompt_norms(params) | attention_mass(model, params, batch)))
+    """`diagnose(params, batch)`, compiled once: all scalars of a parameter dict."""
+    compute = jax.jit(
+        lambda params, batch: prompt_norms(params) | attention_mass(model, params, batch)
+    )
 
-  def diagnose(params: partition.Flat, batch: Mapping[str, Array]) -> dict[str, float]:
-    return {name: float(x) for name, x in jax.device_get(compute(params, batch)).items()}
+    def diagnose(params: partition.Flat, batch: Mapping[str, Array]) -> dict[str, float]:
+        return {name: float(x) for name, x in jax.device_get(compute(params, batch)).items()}
 
-  return diagnose
+    return diagnose
 
 
 def update_ratio(step_metrics: Mapping[str, float | Array]) -> dict[str, float]:
-  """How far the last step moved what is trained, relative to its norm."""
-  update, trained = (float(step_metrics[name]) for name in ("update_norm", "trained_norm"))
-  return {"prompt/update_ratio": update / max(trained, sys.float_info.min)}
+    """How far the last step moved what is trained, relative to its norm."""
+    update, trained = (float(step_metrics[name]) for name in ("update_norm", "trained_norm"))
+    return {"prompt/update_ratio": update / max(trained, sys.float_info.min)}
 
 
 def prompt_norms(params: partition.Flat) -> Scalars:
-  """Row norms of each prompt, and the mean of the vocabulary's beside them."""
-  prompts = {name.split("/")[0]: x for name, x in params.items()
-             if name.endswith("/prompt/prompt/prompt")}
-  scalars = {}
-  for stack, prompt in prompts.items():
-    norms = _row_norms(prompt)
-    scalars[f"prompt/row_norm_mean/{stack}"] = jnp.mean(norms)
-    scalars[f"prompt/row_norm_max/{stack}"] = jnp.max(norms)
-  if prompts:
-    table = params["token_embedder/embedding"]
-    scalars["prompt/row_norm_mean/vocabulary"] = jnp.mean(_row_norms(table))
-  return scalars
+    """Row norms of each prompt, and the mean of the vocabulary's beside them."""
+    prompts = {
+        name.split("/")[0]: x
+        for name, x in params.items()
+        if name.endswith("/prompt/prompt/prompt")
+    }
+    scalars = {}
+    for stack, prompt in prompts.items():
+        norms = _row_norms(prompt)
+        scalars[f"prompt/row_norm_mean/{stack}"] = jnp.mean(norms)
+        scalars[f"prompt/row_norm_max/{stack}"] = jnp.max(norms)
+    if prompts:
+        table = params["token_embedder/embedding"]
+        scalars["prompt/row_norm_mean/vocabulary"] = jnp.mean(_row_norms(table))
+    return scalars
 
 
-def attention_mass(model: network.T5, params: partition.Flat,
-                   batch: Mapping[str, Array]) -> Scalars:
-  """Share of attention on prompt rows, by layer: 0 is unseen, 1 is all.
+def attention_mass(
+    model: network.T5, params: partition.Flat, batch: Mapping[str, Array]
+) -> Scalars:
+    """Share of attention on prompt rows, by layer: 0 is unseen, 1 is all.
 
-  The mean over heads and over the queries that stand at real tokens, neither
-  padding nor prompt. `encoder_uniform` is what attending to all visible
-  positions alike would give.
-  """
-  queries, columns = _positions(model, batch)
-  scalars = {}
-  for path, weights in _attention_weights(model, params, batch).items():
-    stack, layer, module, _ = path.split("/")
-    name, of_queries, of_keys = _SITES[stack, module]
-    if of_keys in columns:
-      scalars[f"prompt/attention_mass/{name}_{layer.replace('layers', 'layer')}"] = _mass(
-          weights, queries[of_queries], columns[of_keys])
-  if "encoder" in columns:
-    visible = queries["encoder"] | columns["encoder"]
-    alike = visible / jnp.sum(visible, axis=1, keepdims=True)
-    scalars["prompt/attention_mass/encoder_uniform"] = _mass(
-        alike[:, None, None, :], queries["encoder"], columns["encoder"])
-  return scalars
-
-
-def _positions(model: network.T5, batch: Mapping[str, Array]
-               ) -> tuple[dict[str, Bool[Array, "B S"]], dict[str, Bool[Array, "B S"]]]:
-  """By stack: where real tokens stand, and, if it has a prompt, where that does."""
-  real = {"encoder": batch["encoder_input_tokens"] != network.PAD_ID,
-          "decoder": batch["decoder_loss_weights"] > 0}
-  prompts = {}
-  for stack in list(real):
-    if (hook := model.hooks.get(f"{stack}/embedding")) is not None:
-      join, tokens = hook().join, batch[f"{stack}_input_tokens"]
-      prompts[stack] = join(jnp.zeros_like(real[stack]), True, tokens)
-      real[stack] = join(real[stack], False, tokens)
-  return real, prompts
+    The mean over heads and over the queries that stand at real tokens, neither
+    padding nor prompt. `encoder_uniform` is what attending to all visible
+    positions alike would give.
+    """
+    queries, columns = _positions(model, batch)
+    scalars = {}
+    for path, weights in _attention_weights(model, params, batch).items():
+        stack, layer, module, _ = path.split("/")
+        name, of_queries, of_keys = _SITES[stack, module]
+        if of_keys in columns:
+            scalars[f"prompt/attention_mass/{name}_{layer.replace('layers', 'layer')}"] = _mass(
+                weights, queries[of_queries], columns[of_keys]
+            )
+    if "encoder" in columns:
+        visible = queries["encoder"] | columns["encoder"]
+        alike = visible / jnp.sum(visible, axis=1, keepdims=True)
+        scalars["prompt/attention_mass/encoder_uniform"] = _mass(
+            alike[:, None, None, :], queries["encoder"], columns["encoder"]
+        )
+    return scalars
 
 
-def _attention_weights(model: network.T5, params: partition.Flat,
-                       batch: Mapping[str, Array]) -> dict[str, Float[Array, "B H Q S"]]:
-  """Every layer's attention weights, by the path at which it sows them."""
-  _, state = model.apply(
-      {"params": partition.unflatten(params)}, batch["encoder_input_tokens"],
-      batch["decoder_input_tokens"], enable_dropout=False, mutable=["intermediates"])
-  sown = partition.flatten(state["intermediates"])
-  return {path: weights for path, (weights,) in sown.items()
-          if path.endswith("/attention_weights")}
+def _positions(
+    model: network.T5, batch: Mapping[str, Array]
+) -> tuple[dict[str, Bool[Array, "B S"]], dict[str, Bool[Array, "B S"]]]:
+    """By stack: where real tokens stand, and, if it has a prompt, where that does."""
+    real = {
+        "encoder": batch["encoder_input_tokens"] != network.PAD_ID,
+        "decoder": batch["decoder_loss_weights"] > 0,
+    }
+    prompts = {}
+    for stack in list(real):
+        if (hook := model.hooks.get(f"{stack}/embedding")) is not None:
+            join, tokens = hook().join, batch[f"{stack}_input_tokens"]
+            prompts[stack] = join(jnp.zeros_like(real[stack]), True, tokens)
+            real[stack] = join(real[stack], False, tokens)
+    return real, prompts
 
 
-def _mass(weights: Float[Array, "B #H #Q S"], queries: Bool[Array, "B Q"],
-          columns: Bool[Array, "B S"]) -> Float[Array, ""]:
-  on_columns = jnp.sum(weights.astype(jnp.float32) * columns[:, None, None, :], axis=-1)
-  return jnp.sum(jnp.mean(on_columns, axis=1) * queries) / jnp.sum(queries)
+def _attention_weights(
+    model: network.T5, params: partition.Flat, batch: Mapping[str, Array]
+) -> dict[str, Float[Array, "B H Q S"]]:
+    """Every layer's attention weights, by the path at which it sows them."""
+    _, state = model.apply(
+        {"params": partition.unflatten(params)},
+        batch["encoder_input_tokens"],
+        batch["decoder_input_tokens"],
+        enable_dropout=False,
+        mutable=["intermediates"],
+    )
+    sown = partition.flatten(state["intermediates"])
+    return {
+        path: weights for path, (weights,) in sown.items() if path.endswith("/attention_weights")
+    }
+
+
+def _mass(
+    weights: Float[Array, "B #H #Q S"], queries: Bool[Array, "B Q"], columns: Bool[Array, "B S"]
+) -> Float[Array, ""]:
+    on_columns = jnp.sum(weights.astype(jnp.float32) * columns[:, None, None, :], axis=-1)
+    return jnp.sum(jnp.mean(on_columns, axis=1) * queries) / jnp.sum(queries)
 
 
 def _row_norms(rows: Float[Array, "R D"]) -> Float[Array, "R"]:
-  return jnp.linalg.norm(rows.astype(jnp.float32), axis=-1)
+    return jnp.linalg.norm(rows.astype(jnp.float32), axis=-1)

@@ -10,6 +10,7 @@ gradient is in `step.py`; what is evaluated is the caller's. In MODEL_DIR:
 """
 
 from collections.abc import Callable, Mapping
+import contextlib
 import dataclasses
 import math
 import os
@@ -37,167 +38,183 @@ Scores = Mapping[str, float]
 
 
 class NotFiniteError(ValueError):
-  """The loss or an update stopped being finite."""
+    """The loss or an update stopped being finite."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Best:
-  """The best evaluation of a run so far."""
-  step: int = -1
-  score: float = -math.inf
-  evaluations_since: int = 0
+    """The best evaluation of a run so far."""
 
-  def updated(self, step: int, score: float) -> "Best":
-    if score > self.score:
-      return Best(step, score, 0)
-    return dataclasses.replace(self, evaluations_since=self.evaluations_since + 1)
+    step: int = -1
+    score: float = -math.inf
+    evaluations_since: int = 0
+
+    def updated(self, step: int, score: float) -> "Best":
+        if score > self.score:
+            return Best(step, score, 0)
+        return dataclasses.replace(self, evaluations_since=self.evaluations_since + 1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-  """What a run ended with: its last step, the trained arrays, the best evaluation."""
-  step: int
-  trained: partition.Flat
-  best: Best
+    """What a run ended with: its last step, the trained arrays, the best evaluation."""
+
+    step: int
+    trained: partition.Flat
+    best: Best
 
 
-def train(base: weights.FrozenModel, method: methods.Method,
-          batches: data_batches.Batches, *,
-          model_dir: str | os.PathLike, steps: int,
-          optimizer: optax.GradientTransformation,
-          evaluate: Callable[[partition.Flat, int], Scores] | None = None,
-          eval_period: int = 100, save_period: int = 100, log_period: int = 10,
-          metric: str = "accuracy", patience: int | None = None,
-          seed: int = 0, accumulate: int = 1, keep: int = 2,
-          layout: sharding.Layout = sharding.Layout()) -> Result:
-  """Trains what `method` names, resuming from MODEL_DIR where it can.
+def train(
+    base: weights.FrozenModel,
+    method: methods.Method,
+    batches: data_batches.Batches,
+    *,
+    model_dir: str | os.PathLike,
+    steps: int,
+    optimizer: optax.GradientTransformation,
+    evaluate: Callable[[partition.Flat, int], Scores] | None = None,
+    eval_period: int = 100,
+    save_period: int = 100,
+    log_period: int = 10,
+    metric: str = "accuracy",
+    patience: int | None = None,
+    seed: int = 0,
+    accumulate: int = 1,
+    keep: int = 2,
+    layout: sharding.Layout = sharding.Layout(),
+) -> Result:
+    """Trains what `method` names, resuming from MODEL_DIR where it can.
 
-  Args:
-    base: the frozen model, or the one to tune.
-    method: what is added and what is trained.
-    batches: `batches(step)` -> (batch, example ids), pure in the step.
-    model_dir: where everything is written; a run found there goes on.
-    steps: total steps, those of an earlier part of the run included.
-    optimizer: of the trained arrays; freezing is added here.
-    evaluate: `(flat parameters, step)` -> scores; each is logged.
-    eval_period: steps between evaluations; the last step is evaluated too.
-    save_period: steps between saves; the last step is saved too.
-    log_period: steps between logged scalars.
-    metric: the score whose best evaluation is kept in best/. Higher is better;
-      a leading "-" turns a loss into a score.
-    patience: stop after this many evaluations without a better one.
-    seed: of the method's initialiser and of dropout.
-    accumulate: cut each batch into this many parts whose gradients add up.
-    keep: saves to keep in checkpoints/.
-    layout: how arrays lie on the devices.
+    Args:
+      base: the frozen model, or the one to tune.
+      method: what is added and what is trained.
+      batches: `batches(step)` -> (batch, example ids), pure in the step.
+      model_dir: where everything is written; a run found there goes on.
+      steps: total steps, those of an earlier part of the run included.
+      optimizer: of the trained arrays; freezing is added here.
+      evaluate: `(flat parameters, step)` -> scores; each is logged.
+      eval_period: steps between evaluations; the last step is evaluated too.
+      save_period: steps between saves; the last step is saved too.
+      log_period: steps between logged scalars.
+      metric: the score whose best evaluation is kept in best/. Higher is better;
+        a leading "-" turns a loss into a score.
+      patience: stop after this many evaluations without a better one.
+      seed: of the method's initialiser and of dropout.
+      accumulate: cut each batch into this many parts whose gradients add up.
+      keep: saves to keep in checkpoints/.
+      layout: how arrays lie on the devices.
 
-  Raises:
-    NotFiniteError: names the step and the batch's example ids. The last good
-      state has been saved by then.
-  """
-  model_dir = pathlib.Path(model_dir)
-  mesh = layout.mesh()
+    Raises:
+      NotFiniteError: names the step and the batch's example ids. The last good
+        state has been saved by then.
+    """
+    model_dir = pathlib.Path(model_dir)
+    mesh = layout.mesh()
 
-  # Place arrays: each frozen weight goes to its devices once.
-  model = method.network(base)
-  params = dict(base.params) | method.initial(base, jax.random.key(seed))
-  params = layout.put_params(model, params, mesh)
-  trained, frozen = partition.split(params, method.trainable)
-  del params
-  # The step donates its state; what is trained must not be the caller's array.
-  trained = jax.tree.map(lambda x: x.copy(), trained)
-  optimizer = optimizers.freeze(optimizer, method.trainable)
-  state = sharding.put_state(training_step.TrainState.create(trained, optimizer), mesh)
-  train_step = jax.jit(
-      training_step.make_train_step(model, optimizer, seed, accumulate),
-      donate_argnums=0)
+    # Place arrays: each frozen weight goes to its devices once.
+    model = method.network(base)
+    params = dict(base.params) | method.initial(base, jax.random.key(seed))
+    params = layout.put_params(model, params, mesh)
+    trained, frozen = partition.split(params, method.trainable)
+    del params
+    # The step donates its state; what is trained must not be the caller's array.
+    trained = jax.tree.map(lambda x: x.copy(), trained)
+    optimizer = optimizers.freeze(optimizer, method.trainable)
+    state = sharding.put_state(training_step.TrainState.create(trained, optimizer), mesh)
+    train_step = jax.jit(
+        training_step.make_train_step(model, optimizer, seed, accumulate), donate_argnums=0
+    )
 
-  # Resume: the newest save, or the method's initialiser.
-  best = Best()
-  checkpoints = runs.RunCheckpoints(model_dir / "checkpoints", keep)
-  if checkpoints.latest_step() is not None:
-    state, notes = checkpoints.restore(state)
-    best = Best(**notes["best"])
-  step = int(state.step)
+    # Resume: the newest save, or the method's initialiser.
+    best = Best()
+    checkpoints = runs.RunCheckpoints(model_dir / "checkpoints", keep)
+    if checkpoints.latest_step() is not None:
+        state, notes = checkpoints.restore(state)
+        best = Best(**notes["best"])
+    step = int(state.step)
 
-  writer = writers.ScalarWriter(model_dir, step)
-  tokens = batches.batch_size * (batches.inputs_length + batches.targets_length)
-  progress = progress_lines.Progress(step, steps, tokens)
+    writer = writers.ScalarWriter(model_dir, step)
+    tokens = batches.batch_size * (batches.inputs_length + batches.targets_length)
+    progress = progress_lines.Progress(step, steps, tokens)
 
-  def save() -> None:
-    checkpoints.save(state, {"best": dataclasses.asdict(best)})
-    if method.writes_every_save and jax.process_index() == 0:
-      method.write(base, state.trained, model_dir / f"numpy_checkpoints/checkpoint_{step}")
+    def save() -> None:
+        checkpoints.save(state, {"best": dataclasses.asdict(best)})
+        if method.writes_every_save and jax.process_index() == 0:
+            method.write(base, state.trained, model_dir / f"numpy_checkpoints/checkpoint_{step}")
 
-  def evaluate_now() -> Best:
-    scores = evaluate({**frozen, **state.trained}, step)
-    writer(step, {f"eval/{name}": value for name, value in scores.items()})
-    shown = {name: value for name, value in scores.items()
-             if not name.startswith(diagnostics.PREFIX)}
-    progress.note(f"step {step}  " + "  ".join(f"{k} {v:.4g}" for k, v in shown.items()))
-    new = best.updated(step, _score(scores, metric))
-    if new.step == step and jax.process_index() == 0:
-      method.write(base, state.trained, model_dir / "best")
-    return new
+    def evaluate_now() -> Best:
+        scores = evaluate({**frozen, **state.trained}, step)
+        writer(step, {f"eval/{name}": value for name, value in scores.items()})
+        shown = {
+            name: value for name, value in scores.items() if not name.startswith(diagnostics.PREFIX)
+        }
+        progress.note(f"step {step}  " + "  ".join(f"{k} {v:.4g}" for k, v in shown.items()))
+        new = best.updated(step, _score(scores, metric))
+        if new.step == step and jax.process_index() == 0:
+            method.write(base, state.trained, model_dir / "best")
+        return new
 
-  with _Interrupt() as interrupt:
-    batch, ids = batches(step)
-    while step < steps and not interrupt.asked and not _exhausted(best, patience):
-      state, metrics = train_step(state, frozen, sharding.put_batch(batch, mesh))
-      # The device computes while the host makes the next batch.
-      this_ids, (batch, ids) = ids, batches(step + 1)
-      metrics = {name: float(x) for name, x in jax.device_get(metrics).items()}
-      if not metrics["finite"]:
+    with contextlib.closing(checkpoints), contextlib.closing(writer), _Interrupt() as interrupt:
+        batch, ids = batches(step)
+        while step < steps and not interrupt.asked and not _exhausted(best, patience):
+            state, metrics = train_step(state, frozen, sharding.put_batch(batch, mesh))
+            # The device computes while the host makes the next batch.
+            this_ids, (batch, ids) = ids, batches(step + 1)
+            metrics = {name: float(x) for name, x in jax.device_get(metrics).items()}
+            if not metrics["finite"]:
+                save()
+                raise NotFiniteError(
+                    f"The loss or the update of step {step} is not finite (loss "
+                    f"{metrics['loss']}), with examples {this_ids}. The state before it is "
+                    f"saved in {model_dir}. Lower the learning rate, or look at the examples."
+                )
+            step += 1
+            progress(step, metrics["loss"])
+            if step % log_period == 0:
+                writer(
+                    step,
+                    {f"train/{name}": value for name, value in metrics.items()}
+                    | diagnostics.update_ratio(metrics),
+                )
+            last = step == steps
+            if evaluate and (last or step % eval_period == 0):
+                best = evaluate_now()
+            if last or step % save_period == 0:
+                save()
         save()
-        checkpoints.close()
-        raise NotFiniteError(
-            f"The loss or the update of step {step} is not finite (loss "
-            f"{metrics['loss']}), with examples {this_ids}. The state before it is "
-            f"saved in {model_dir}. Lower the learning rate, or look at the examples.")
-      step += 1
-      progress(step, metrics["loss"])
-      if step % log_period == 0:
-        writer(step, {f"train/{name}": value for name, value in metrics.items()}
-               | diagnostics.update_ratio(metrics))
-      last = step == steps
-      if evaluate and (last or step % eval_period == 0):
-        best = evaluate_now()
-      if last or step % save_period == 0:
-        save()
-    save()
-  checkpoints.close()
-  writer.close()
-  return Result(step, state.trained, best)
+    return Result(step, state.trained, best)
 
 
 def _score(scores: Scores, metric: str) -> float:
-  name, sign = metric.removeprefix("-"), -1 if metric.startswith("-") else 1
-  if name not in scores:
-    raise ValueError(f"metric is {metric!r}, but the evaluation gave {sorted(scores)}: "
-                     "change train.metric or the task's metrics.")
-  return sign * scores[name]
+    name, sign = metric.removeprefix("-"), -1 if metric.startswith("-") else 1
+    if name not in scores:
+        raise ValueError(
+            f"metric is {metric!r}, but the evaluation gave {sorted(scores)}: "
+            "change train.metric or the task's metrics."
+        )
+    return sign * scores[name]
 
 
 def _exhausted(best: Best, patience: int | None) -> bool:
-  return patience is not None and best.evaluations_since >= patience
+    return patience is not None and best.evaluations_since >= patience
 
 
 class _Interrupt:
-  """Turns SIGTERM and the first Ctrl-C into an end of the loop after its step."""
+    """Turns SIGTERM and the first Ctrl-C into an end of the loop after its step."""
 
-  def __enter__(self):
-    self.asked = False
-    self._before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-      for number in (signal.SIGINT, signal.SIGTERM):
-        self._before[number] = signal.signal(number, self._ask)
-    return self
+    def __enter__(self):
+        self.asked = False
+        self._before: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._ask)
+        return self
 
-  def _ask(self, number, frame):
-    del frame
-    self.asked = True
-    signal.signal(number, self._before[number])
+    def _ask(self, number, frame):
+        del frame
+        self.asked = True
+        signal.signal(number, self._before[number])
 
-  def __exit__(self, *_):
-    for number, handler in self._before.items():
-      signal.signal(number, handler)
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

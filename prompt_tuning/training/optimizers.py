@@ -17,86 +17,112 @@ from prompt_tuning.training import partition
 LM_ADAPTED_STEP = 1_100_000
 
 
-def freeze(optimizer: optax.GradientTransformation,
-           trainable: Sequence[str]) -> optax.GradientTransformation:
-  """`optimizer` on the parameters that `trainable` names, zero on the rest.
+def freeze(
+    optimizer: optax.GradientTransformation, trainable: Sequence[str]
+) -> optax.GradientTransformation:
+    """`optimizer` on the parameters that `trainable` names, zero on the rest.
 
-  No state is kept for frozen parameters. Works on a whole tree (as T5X's
-  trainer passes it) and on the trained subtree alone (as ours does).
-  """
-  return optax.partition(
-      {partition.TRAINED: optimizer, partition.FROZEN: optax.set_to_zero()},
-      lambda params: partition.labels(params, trainable))
+    No state is kept for frozen parameters. Works on a whole tree (as T5X's
+    trainer passes it) and on the trained subtree alone (as ours does).
+    """
+    return optax.partition(
+        {partition.TRAINED: optimizer, partition.FROZEN: optax.set_to_zero()},
+        lambda params: partition.labels(params, trainable),
+    )
 
 
-def adafactor(learning_rate: optax.ScalarOrSchedule = 0.3, *,
-              clock_start: int = LM_ADAPTED_STEP, decay_rate: float = 0.8,
-              weight_decay: float = 1e-5, clipping_threshold: float = 1.0,
-              parameter_scale: bool = False, factored: bool = False
-              ) -> optax.GradientTransformation:
-  """The paper's Adafactor (section 3.2): no parameter scaling, not factored.
+def adafactor(
+    learning_rate: optax.ScalarOrSchedule = 0.3,
+    *,
+    clock_start: int = LM_ADAPTED_STEP,
+    decay_rate: float = 0.8,
+    weight_decay: float = 1e-5,
+    clipping_threshold: float = 1.0,
+    parameter_scale: bool = False,
+    factored: bool = False,
+) -> optax.GradientTransformation:
+    """The paper's Adafactor (section 3.2): no parameter scaling, not factored.
 
-  Args:
-    learning_rate: a number or a schedule.
-    clock_start: the step from which the second-moment decay
-      beta2 = 1 - (t + 1) ** -decay_rate counts. The original code trains on
-      from step 1,100,000, where beta2 is so close to 1 that the accumulator
-      stays near zero and clipping sets the size of every update to about
-      `learning_rate` RMS. With 0 the accumulator follows the gradient.
-    decay_rate: exponent of the second-moment decay.
-    weight_decay: taken off at every step, not multiplied by the learning rate.
-    clipping_threshold: largest RMS of an update before the learning rate.
-    parameter_scale: multiply updates by the parameter's RMS (full tuning).
-    factored: second moments by row and column where both axes are >= 128.
-  """
-  return optax.adafactor(
-      learning_rate, factored=factored, decay_rate=decay_rate,
-      decay_offset=-clock_start, multiply_by_parameter_scale=parameter_scale,
-      clipping_threshold=clipping_threshold, weight_decay_rate=weight_decay)
+    Args:
+      learning_rate: a number or a schedule.
+      clock_start: the step from which the second-moment decay
+        beta2 = 1 - (t + 1) ** -decay_rate counts. The original code trains on
+        from step 1,100,000, where beta2 is so close to 1 that the accumulator
+        stays near zero and clipping sets the size of every update to about
+        `learning_rate` RMS. With 0 the accumulator follows the gradient.
+      decay_rate: exponent of the second-moment decay.
+      weight_decay: taken off at every step, not multiplied by the learning rate.
+      clipping_threshold: largest RMS of an update before the learning rate.
+      parameter_scale: multiply updates by the parameter's RMS (full tuning).
+      factored: second moments by row and column where both axes are >= 128.
+    """
+    return optax.adafactor(
+        learning_rate,
+        factored=factored,
+        decay_rate=decay_rate,
+        decay_offset=-clock_start,
+        multiply_by_parameter_scale=parameter_scale,
+        clipping_threshold=clipping_threshold,
+        weight_decay_rate=weight_decay,
+    )
 
 
 def short_run_adafactor(steps: int, learning_rate: float = 0.3) -> optax.GradientTransformation:
-  """What learns in a few hundred steps, by measurement on the shipped tasks (README.md).
+    """What learns in a few hundred steps, by measurement on the shipped tasks (README.md).
 
-  The paper's Adafactor with its clock from zero and a learning rate that falls
-  to a twentieth by the last step: a short run must settle, where the paper's
-  30,000 steps at a constant rate can pick their best evaluation.
-  """
-  schedule = warmup_cosine(learning_rate, warmup_steps=min(10, steps // 2), steps=steps,
-                           end_fraction=0.05)
-  return adafactor(schedule, clock_start=0)
-
-
-def adamw(learning_rate: optax.ScalarOrSchedule = 0.3, *, b1: float = 0.9,
-          b2: float = 0.999, weight_decay: float = 1e-5,
-          clip_norm: float | None = None) -> optax.GradientTransformation:
-  """AdamW, with the gradient's global norm clipped if `clip_norm` is given."""
-  optimizer = optax.adamw(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay)
-  if clip_norm is None:
-    return optimizer
-  return optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)
+    The paper's Adafactor with its clock from zero and a learning rate that falls
+    to a twentieth by the last step: a short run must settle, where the paper's
+    30,000 steps at a constant rate can pick their best evaluation.
+    """
+    schedule = warmup_cosine(
+        learning_rate, warmup_steps=min(10, steps // 2), steps=steps, end_fraction=0.05
+    )
+    return adafactor(schedule, clock_start=0)
 
 
-def muon(learning_rate: optax.ScalarOrSchedule = 0.01, *,
-         weight_decay: float = 0.0, ns_steps: int = 5) -> optax.GradientTransformation:
-  """Muon on the kernels of the layers, AdamW on tables, norms and logits.
-
-  For pre-training from scratch. Updates have the RMS of AdamW's
-  (arXiv 2502.16982), so that one learning rate serves both.
-  """
-  def dimensions(params):
-    label = partition.labels(params, [r".*/layers_\d+/.*kernel"])
-    matrix = optax.contrib.MuonDimensionNumbers()
-    return jax.tree.map(lambda x: matrix if x == partition.TRAINED else None, label)
-
-  return optax.contrib.muon(
-      learning_rate, ns_steps=ns_steps, weight_decay=weight_decay,
-      adam_weight_decay=0.0, consistent_rms=0.2,
-      muon_weight_dimension_numbers=dimensions)
+def adamw(
+    learning_rate: optax.ScalarOrSchedule = 0.3,
+    *,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    weight_decay: float = 1e-5,
+    clip_norm: float | None = None,
+) -> optax.GradientTransformation:
+    """AdamW, with the gradient's global norm clipped if `clip_norm` is given."""
+    optimizer = optax.adamw(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay)
+    if clip_norm is None:
+        return optimizer
+    return optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)
 
 
-def warmup_cosine(peak: float, *, warmup_steps: int, steps: int,
-                  end_fraction: float = 0.1) -> optax.Schedule:
-  """Linear from zero to `peak`, then a half cosine to `end_fraction * peak` (1: constant)."""
-  return optax.warmup_cosine_decay_schedule(
-      0.0, peak, warmup_steps, steps, end_value=peak * end_fraction)
+def muon(
+    learning_rate: optax.ScalarOrSchedule = 0.01, *, weight_decay: float = 0.0, ns_steps: int = 5
+) -> optax.GradientTransformation:
+    """Muon on the kernels of the layers, AdamW on tables, norms and logits.
+
+    For pre-training from scratch. Updates have the RMS of AdamW's
+    (arXiv 2502.16982), so that one learning rate serves both.
+    """
+
+    def dimensions(params):
+        label = partition.labels(params, [r".*/layers_\d+/.*kernel"])
+        matrix = optax.contrib.MuonDimensionNumbers()
+        return jax.tree.map(lambda x: matrix if x == partition.TRAINED else None, label)
+
+    return optax.contrib.muon(
+        learning_rate,
+        ns_steps=ns_steps,
+        weight_decay=weight_decay,
+        adam_weight_decay=0.0,
+        consistent_rms=0.2,
+        muon_weight_dimension_numbers=dimensions,
+    )
+
+
+def warmup_cosine(
+    peak: float, *, warmup_steps: int, steps: int, end_fraction: float = 0.1
+) -> optax.Schedule:
+    """Linear from zero to `peak`, then a half cosine to `end_fraction * peak` (1: constant)."""
+    return optax.warmup_cosine_decay_schedule(
+        0.0, peak, warmup_steps, steps, end_value=peak * end_fraction
+    )

@@ -25,79 +25,90 @@ RULES = {"vocab": MODEL, "heads": MODEL, "joined_kv": MODEL, "mlp": MODEL}
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-  """How arrays lie on the devices.
+    """How arrays lie on the devices.
 
-  Attributes:
-    model_parallel: devices among which every frozen weight is divided; the
-      rest of the devices divide the batch.
-    shard_frozen: divide frozen weights over the data axis too, along "embed".
-      Each is gathered where it is used: memory for traffic.
-  """
-  model_parallel: int = 1
-  shard_frozen: bool = False
+    Attributes:
+      model_parallel: devices among which every frozen weight is divided; the
+        rest of the devices divide the batch.
+      shard_frozen: divide frozen weights over the data axis too, along "embed".
+        Each is gathered where it is used: memory for traffic.
+    """
 
-  def mesh(self, devices: list[jax.Device] | None = None) -> Mesh:
-    devices = jax.devices() if devices is None else devices
-    if self.model_parallel < 1 or len(devices) % self.model_parallel:
-      raise ValueError(
-          f"Layout.model_parallel is {self.model_parallel}, which does not divide "
-          f"the {len(devices)} devices.")
-    shape = (len(devices) // self.model_parallel, self.model_parallel)
-    return Mesh(np.asarray(devices).reshape(shape), (DATA, MODEL))
+    model_parallel: int = 1
+    shard_frozen: bool = False
 
-  def param_shardings(self, model: network.T5, mesh: Mesh) -> dict[str, NamedSharding]:
-    """A sharding for each parameter name of the model, hooks' included."""
-    tokens = jax.ShapeDtypeStruct((1, 1), jnp.int32)
-    shapes = jax.eval_shape(
-        lambda key, x: model.init(key, x, x, enable_dropout=False),
-        jax.random.key(0), tokens)
-    axes = partition.flatten(partitioning.get_axis_names(shapes["params_axes"]))
-    params = partition.flatten(shapes["params"])
-    rules = RULES | ({"embed": DATA} if self.shard_frozen else {})
-    return {name: NamedSharding(mesh, _spec(params[name].shape, axes[name], rules, mesh))
-            for name in params}
+    def mesh(self, devices: list[jax.Device] | None = None) -> Mesh:
+        devices = jax.devices() if devices is None else devices
+        if self.model_parallel < 1 or len(devices) % self.model_parallel:
+            raise ValueError(
+                f"Layout.model_parallel is {self.model_parallel}, which does not divide "
+                f"the {len(devices)} devices."
+            )
+        shape = (len(devices) // self.model_parallel, self.model_parallel)
+        return Mesh(np.asarray(devices).reshape(shape), (DATA, MODEL))
 
+    def param_shardings(self, model: network.T5, mesh: Mesh) -> dict[str, NamedSharding]:
+        """A sharding for each parameter name of the model, hooks' included."""
+        tokens = jax.ShapeDtypeStruct((1, 1), jnp.int32)
+        shapes = jax.eval_shape(
+            lambda key, x: model.init(key, x, x, enable_dropout=False), jax.random.key(0), tokens
+        )
+        axes = partition.flatten(partitioning.get_axis_names(shapes["params_axes"]))
+        params = partition.flatten(shapes["params"])
+        rules = RULES | ({"embed": DATA} if self.shard_frozen else {})
+        return {
+            name: NamedSharding(mesh, _spec(params[name].shape, axes[name], rules, mesh))
+            for name in params
+        }
 
-  def put_params(self, model: network.T5, params: Mapping[str, Any], mesh: Mesh
-                 ) -> dict[str, jax.Array]:
-    """Every array of a flat parameter dict on its devices."""
-    shardings = self.param_shardings(model, mesh)
-    return {name: jax.device_put(x, shardings[name]) for name, x in params.items()}
+    def put_params(
+        self, model: network.T5, params: Mapping[str, Any], mesh: Mesh
+    ) -> dict[str, jax.Array]:
+        """Every array of a flat parameter dict on its devices."""
+        shardings = self.param_shardings(model, mesh)
+        return {name: jax.device_put(x, shardings[name]) for name, x in params.items()}
 
 
 def _spec(shape, names, rules: Mapping[str, str], mesh: Mesh) -> PartitionSpec:
-  """Axes by rule; one that the devices do not divide evenly stays whole."""
-  return PartitionSpec(*(
-      rules[name] if name in rules and size % mesh.shape[rules[name]] == 0 else None
-      for size, name in zip(shape, names)))
+    """Axes by rule; one that the devices do not divide evenly stays whole."""
+    return PartitionSpec(
+        *(
+            rules[name] if name in rules and size % mesh.shape[rules[name]] == 0 else None
+            for size, name in zip(shape, names)
+        )
+    )
 
 
 def batch_rows(mesh: Mesh) -> NamedSharding:
-  """Of arrays whose first axis is the batch: its rows are divided over the data axis."""
-  return NamedSharding(mesh, PartitionSpec(DATA))
+    """Of arrays whose first axis is the batch: its rows are divided over the data axis."""
+    return NamedSharding(mesh, PartitionSpec(DATA))
 
 
 def check_batch_size(batch_size: int, parts: int, mesh: Mesh) -> None:
-  """Raises ValueError unless each of a batch's `parts` divides over the data axis."""
-  multiple = parts * mesh.shape[DATA]
-  if batch_size < 1 or batch_size % multiple:
-    raise ValueError(
-        f"BATCH_SIZE must be a multiple of {multiple} (train.accumulate {parts}, {mesh.shape[DATA]} "
-        f"devices that share a batch), found {batch_size}.")
+    """Raises ValueError unless each of a batch's `parts` divides over the data axis."""
+    multiple = parts * mesh.shape[DATA]
+    if batch_size < 1 or batch_size % multiple:
+        raise ValueError(
+            f"BATCH_SIZE must be a multiple of {multiple} (train.accumulate {parts}, {mesh.shape[DATA]} "
+            f"devices that share a batch), found {batch_size}."
+        )
 
 
 def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-  """This process's rows of a batch, as one array over the mesh's data axis."""
-  return {name: jax.make_array_from_process_local_data(batch_rows(mesh), x)
-          for name, x in batch.items()}
+    """This process's rows of a batch, as one array over the mesh's data axis."""
+    return {
+        name: jax.make_array_from_process_local_data(batch_rows(mesh), x)
+        for name, x in batch.items()
+    }
 
 
 def put_state(state: Any, mesh: Mesh) -> Any:
-  """Places what is not placed yet (step, counters, accumulators) on every device.
+    """Places what is not placed yet (step, counters, accumulators) on every device.
 
-  Arrays that were made from placed ones, as an optimizer's accumulators are,
-  keep their sharding.
-  """
-  whole = NamedSharding(mesh, PartitionSpec())
-  return jax.tree.map(
-      lambda x: x if isinstance(x.sharding, NamedSharding) else jax.device_put(x, whole), state)
+    Arrays that were made from placed ones, as an optimizer's accumulators are,
+    keep their sharding.
+    """
+    whole = NamedSharding(mesh, PartitionSpec())
+    return jax.tree.map(
+        lambda x: x if isinstance(x.sharding, NamedSharding) else jax.device_put(x, whole), state
+    )

@@ -17,47 +17,51 @@ _FLUSH_SECONDS = 10  # what a run that is killed may lose of its TensorBoard eve
 
 
 class ScalarWriter:
-  """`write(step, scalars)` appends to FOLDER/scalars.jsonl and to TensorBoard.
+    """`write(step, scalars)` appends to FOLDER/scalars.jsonl and to TensorBoard.
 
-  The TensorBoard events are left out, with a warning, where tensorboardX is
-  not installed. Only process 0 writes.
-  """
-
-  def __init__(self, folder: str | os.PathLike, first_step: int = 0):
-    """Opens the files; a run that resumes says from where as `first_step`.
-
-    TensorBoard then hides what was written beyond it before. In the JSON lines
-    the last line of a step is the one that counts.
+    The TensorBoard events are left out, with a warning, where tensorboardX is
+    not installed. Only process 0 writes.
     """
-    self._lines = self._events = None
-    if jax.process_index() == 0:
-      folder = pathlib.Path(folder)
-      folder.mkdir(parents=True, exist_ok=True)
-      self._lines = (folder / "scalars.jsonl").open("a", encoding="utf-8")
-      self._events = _event_writer(folder, first_step)
 
-  def __call__(self, step: int, scalars: Mapping[str, float | Float[Array, ""]]) -> None:
-    if self._lines is None:
-      return
-    scalars = {name: float(value) for name, value in scalars.items()}
-    self._lines.write(json.dumps({"step": step} | scalars) + "\n")
-    self._lines.flush()
-    if self._events is not None:
-      for name, value in scalars.items():
-        self._events.add_scalar(name, value, step)
+    def __init__(self, folder: str | os.PathLike, first_step: int = 0):
+        """Opens the files; a run that resumes says from where as `first_step`.
 
-  def close(self) -> None:
-    for file in (self._lines, self._events):
-      if file is not None:
-        file.close()
+        TensorBoard then hides what was written beyond it before. In the JSON lines
+        the last line of a step is the one that counts.
+        """
+        self._lines = self._events = None
+        if jax.process_index() == 0:
+            folder = pathlib.Path(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lines = (folder / "scalars.jsonl").open("a", encoding="utf-8")
+            self._events = _event_writer(folder, first_step)
+
+    def __call__(self, step: int, scalars: Mapping[str, float | Float[Array, ""]]) -> None:
+        if self._lines is None:
+            return
+        scalars = {name: float(value) for name, value in scalars.items()}
+        self._lines.write(json.dumps({"step": step} | scalars) + "\n")
+        self._lines.flush()
+        if self._events is not None:
+            for name, value in scalars.items():
+                self._events.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        for file in (self._lines, self._events):
+            if file is not None:
+                file.close()
 
 
 def _event_writer(folder: pathlib.Path, first_step: int):
-  try:
-    import tensorboardX  # a run does not need it  # pylint: disable=import-outside-toplevel
-  except ImportError:
-    logging.warning("tensorboardX is not installed: no TensorBoard events, only "
-                    "%s. `pip install tensorboardX` adds them.", folder / "scalars.jsonl")
-    return None
-  return tensorboardX.SummaryWriter(
-      str(folder), purge_step=first_step + 1, flush_secs=_FLUSH_SECONDS)
+    try:
+        import tensorboardX  # a run does not need it  # pylint: disable=import-outside-toplevel
+    except ImportError:
+        logging.warning(
+            "tensorboardX is not installed: no TensorBoard events, only "
+            "%s. `pip install tensorboardX` adds them.",
+            folder / "scalars.jsonl",
+        )
+        return None
+    return tensorboardX.SummaryWriter(
+        str(folder), purge_step=first_step + 1, flush_secs=_FLUSH_SECONDS
+    )

@@ -17,8 +17,12 @@ VOCABULARY = "prompt_tuning/assets/pocket_t5/vocabulary.model"
 def model(request):
     config = models.tiny_config(vocab_size=4096)
     path = request.config.rootpath / VOCABULARY
-    return weights.FrozenModel("tiny", config, weights.random_params(config, 0),
-                               vocabulary.SentencePieceVocabulary(path, 32))
+    return weights.FrozenModel(
+        "tiny",
+        config,
+        weights.random_params(config, 0),
+        vocabulary.SentencePieceVocabulary(path, 32),
+    )
 
 
 def test_round_trip(tmp_path, model):
@@ -49,19 +53,27 @@ def test_what_does_not_fit_is_listed_by_name(tmp_path, model):
     weights.save_model(tmp_path, model, params)
     with pytest.raises(weights.CheckpointError) as error:
         weights.load_model(tmp_path)
-    for part in ("3 differences", "missing encoder/encoder_norm/scale (16,)",
-                 "decoder/decoder_norm/scale: expected (16,), found (3,)", "unexpected surplus (2,)"):
+    for part in (
+        "3 differences",
+        "missing encoder/encoder_norm/scale (16,)",
+        "decoder/decoder_norm/scale: expected (16,), found (3,)",
+        "unexpected surplus (2,)",
+    ):
         assert part in str(error.value)
 
 
 def test_errors_name_the_file_and_the_flag(tmp_path, model):
-    with pytest.raises(weights.CheckpointError, match="no config.json. Check INITIAL_CHECKPOINT_PATH"):
+    with pytest.raises(
+        weights.CheckpointError, match="no config.json. Check INITIAL_CHECKPOINT_PATH"
+    ):
         weights.load_model(tmp_path)
     weights.save_model(tmp_path, model, model.params)
     described = json.loads((tmp_path / "config.json").read_text())
     described["t5"]["d_modle"] = described["t5"].pop("d_model")
     (tmp_path / "config.json").write_text(json.dumps(described))
-    with pytest.raises(ValueError, match="unknown T5Config field 'd_modle'. Did you mean 'd_model'"):
+    with pytest.raises(
+        ValueError, match="unknown T5Config field 'd_modle'. Did you mean 'd_model'"
+    ):
         weights.load_model(tmp_path)
     weights.save_model(tmp_path, model, model.params)
     (tmp_path / "model.safetensors").write_bytes(b"not safetensors")

@@ -1,6 +1,8 @@
 """The command lines as users type them, in this process and once in their own."""
 
 import json
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -11,6 +13,7 @@ from prompt_tuning import eval as evaluation
 from prompt_tuning import infer
 from prompt_tuning import train
 
+REPOSITORY = pathlib.Path(__file__).parents[2]
 PROMPT = "encoder.prompt.prompt.prompt"
 
 
@@ -150,6 +153,7 @@ def test_in_a_process_of_its_own(tmp_path):
         capture_output=True,
         text=True,
         cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )
     assert found.returncode == 2
     lines = found.stderr.strip().splitlines()

@@ -94,15 +94,27 @@ def test_places_and_mentions(write):
 @pytest.mark.parametrize(
     "text, expected",
     [
-        ("SEED = 1\nSoftPromt.length = 3", r"line 2: nothing is called SoftPromt. Did you mean SoftPrompt"),
-        ("SoftPrompt.lenght = 3", r"line 1: SoftPrompt has no argument lenght. Did you mean length"),
-        ("\n\nMETHOD = @SoftPromt()", r"line 3: nothing is called SoftPromt. Did you mean SoftPrompt"),
+        (
+            "SEED = 1\nSoftPromt.length = 3",
+            r"line 2: nothing is called SoftPromt. Did you mean SoftPrompt",
+        ),
+        (
+            "SoftPrompt.lenght = 3",
+            r"line 1: SoftPrompt has no argument lenght. Did you mean length",
+        ),
+        (
+            "\n\nMETHOD = @SoftPromt()",
+            r"line 3: nothing is called SoftPromt. Did you mean SoftPrompt",
+        ),
         ("MODEL_DIR = [@Nonsense]", r"line 1: nothing is called Nonsense"),
         ("SoftPromt:\n  length = 3", r"line 1: nothing is called SoftPromt"),
         ("SEED = 1\nBATCH_SIZE = 3 4", r"line 2: "),
         ("SEED = 1\nBATCH_SIZE = [3,", r"line \d: "),
         ("TRAIN_STEPS = thirty", r"line 1: "),
-        ('include "tasks/spma.gin"', r"line 1: include: there is no gin file tasks/spma.gin. Did you mean tasks/spam.gin"),
+        (
+            'include "tasks/spma.gin"',
+            r"line 1: include: there is no gin file tasks/spma.gin. Did you mean tasks/spam.gin",
+        ),
         ("import no_such_module", r"line 1: No module named 'no_such_module'"),
     ],
 )
@@ -113,19 +125,25 @@ def test_what_is_wrong_is_named_with_its_line(write, text, expected):
 
 
 def test_an_unknown_name_in_a_flag_is_named():
-    with pytest.raises(reading.ConfigError, match="^--gin.SoftPrompt.lenght: .* Did you mean length"):
+    with pytest.raises(
+        reading.ConfigError, match="^--gin.SoftPrompt.lenght: .* Did you mean length"
+    ):
         read(SoftPrompt__lenght="3")
 
 
 def test_a_missing_file_lists_near_ones():
-    with pytest.raises(reading.ConfigError, match="no gin file tasks/spma.gin. Did you mean tasks/spam.gin"):
+    with pytest.raises(
+        reading.ConfigError, match="no gin file tasks/spma.gin. Did you mean tasks/spam.gin"
+    ):
         read("tasks/spma.gin")
 
 
 def test_a_file_that_includes_itself(write, tmp_path):
     path = write("a.gin", 'include "b.gin"')
     write("b.gin", 'SEED = 1\ninclude "a.gin"')
-    with pytest.raises(reading.ConfigError, match="b.gin, line 2: include: .*a.gin includes itself"):
+    with pytest.raises(
+        reading.ConfigError, match="b.gin, line 2: include: .*a.gin includes itself"
+    ):
         read(path, search_paths=[str(tmp_path)])
 
 

@@ -39,12 +39,16 @@ def test_every_epoch_has_each_example_once_across_batch_boundaries(count, batch_
     steps = -(-3 * count // batch_size)
     drawn = [example for step in range(steps) for example in batches(step)[1]]
     for epoch in range(3):
-        assert sorted(drawn[epoch * count : (epoch + 1) * count], key=int) == [str(i) for i in range(count)]
+        assert sorted(drawn[epoch * count : (epoch + 1) * count], key=int) == [
+            str(i) for i in range(count)
+        ]
 
 
 def test_epochs_and_seeds_have_orders_of_their_own():
     rows = [ExampleRows(numbered_examples(50), seed) for seed in (0, 1)]
-    orders = [[source.row(epoch * 50 + i).id for i in range(50)] for source in rows for epoch in range(3)]
+    orders = [
+        [source.row(epoch * 50 + i).id for i in range(50)] for source in rows for epoch in range(3)
+    ]
     assert len({tuple(order) for order in orders}) == 6
 
 
@@ -59,9 +63,13 @@ def test_host_slices_join_to_the_single_host_batch(count, rows_a_host, hosts, st
 
 
 @given(counts, st.integers(1, 4), st.sampled_from([1, 2, 4]))
-def test_evaluation_visits_each_example_once_in_equally_many_full_batches(count, rows_a_host, hosts):
+def test_evaluation_visits_each_example_once_in_equally_many_full_batches(
+    count, rows_a_host, hosts
+):
     rows = ExampleRows(numbered_examples(count), seed=0, shuffle=False)
-    parts = [list(eval_batches(rows, rows_a_host * hosts, 3, 2, host, hosts)) for host in range(hosts)]
+    parts = [
+        list(eval_batches(rows, rows_a_host * hosts, 3, 2, host, hosts)) for host in range(hosts)
+    ]
     seen = [example for step in zip(*parts) for _, ids in step for example in ids]
     assert seen == [str(i) for i in range(count)]
     assert len({len(part) for part in parts}) == 1
@@ -73,7 +81,9 @@ def test_evaluation_visits_each_example_once_in_equally_many_full_batches(count,
 
 def test_a_row_that_does_not_fit_is_an_error_not_a_cut():
     row = NumberRows().row(7)
-    with pytest.raises(DataError, match="example n7: 2 tokens of targets, batches take 1: raise targets_length"):
+    with pytest.raises(
+        DataError, match="example n7: 2 tokens of targets, batches take 1: raise targets_length"
+    ):
         collate([row], 1, inputs_length=2, targets_length=1)
 
 
@@ -88,7 +98,10 @@ def test_no_examples_is_an_error():
 
 
 def test_generators_of_different_seeds_streams_and_indices_differ():
-    draws = [generator(*place).integers(2**62) for place in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (2**40, 0, 2**33)]]
+    draws = [
+        generator(*place).integers(2**62)
+        for place in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (2**40, 0, 2**33)]
+    ]
     assert len(set(draws)) == 5
     streams = [set(generator(0, 0, index).integers(2**62, size=100).tolist()) for index in range(3)]
     assert len(set.union(*streams)) == 300  # none runs into the next

@@ -4,17 +4,31 @@ import sys
 import numpy as np
 import pytest
 
-from prompt_tuning.data.cache import CacheError, cached_arrays, cached_examples, load_arrays, save_arrays
+from prompt_tuning.data.cache import (
+    CacheError,
+    cached_arrays,
+    cached_examples,
+    load_arrays,
+    save_arrays,
+)
 from prompt_tuning.data.examples import Report
 from tests.data.helpers import numbered_examples
 
-IDENTITY = {"task": "t", "split": "train", "vocabulary": "v", "inputs_length": 4, "targets_length": 4}
+IDENTITY = {
+    "task": "t",
+    "split": "train",
+    "vocabulary": "v",
+    "inputs_length": 4,
+    "targets_length": 4,
+}
 ARRAYS = {"a": np.arange(50, dtype=np.int32)}
 
 
 @pytest.fixture
 def path(tmp_path):
-    save_arrays(tmp_path / "x.npz", ARRAYS, IDENTITY | {"sources": [["a.tsv", "123"]], "labels": ("a", "b")})
+    save_arrays(
+        tmp_path / "x.npz", ARRAYS, IDENTITY | {"sources": [["a.tsv", "123"]], "labels": ("a", "b")}
+    )
     return tmp_path / "x.npz"
 
 
@@ -72,7 +86,9 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch, 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(step, no_space)
-    with pytest.raises(CacheError, match="cannot write cache file .*x.npz .No space left on device"):
+    with pytest.raises(
+        CacheError, match="cannot write cache file .*x.npz .No space left on device"
+    ):
         save_arrays(path, {"a": np.zeros(1)}, IDENTITY)
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
 
@@ -85,12 +101,18 @@ def test_a_cache_folder_that_is_a_file_is_named(tmp_path):
 
 def test_examples_come_back_whole(tmp_path):
     examples = numbered_examples(5)
-    object.__setattr__(examples, "report", Report(rows_read=7, rows_skipped=2, first_skipped=("a", "b")))
+    object.__setattr__(
+        examples, "report", Report(rows_read=7, rows_skipped=2, first_skipped=("a", "b"))
+    )
     examples.fields[0]["inputs"] = "tab\t ä ⁇ \u2028"
     first = cached_examples(tmp_path, IDENTITY, lambda: examples)
     again = cached_examples(tmp_path, IDENTITY, build_fails)
     for loaded in (first, again):
-        assert (loaded.ids, loaded.fields, loaded.report) == (examples.ids, examples.fields, examples.report)
+        assert (loaded.ids, loaded.fields, loaded.report) == (
+            examples.ids,
+            examples.fields,
+            examples.report,
+        )
         for side in ("inputs", "targets"):
             assert np.array_equal(getattr(loaded, side).values, getattr(examples, side).values)
             assert np.array_equal(getattr(loaded, side).offsets, getattr(examples, side).offsets)
@@ -105,7 +127,9 @@ def test_other_lengths_and_splits_have_files_of_their_own(tmp_path):
 
 def test_a_changed_source_replaces_the_file(tmp_path):
     cached_examples(tmp_path, IDENTITY | {"sources": 1}, lambda: numbered_examples(2))
-    assert len(cached_examples(tmp_path, IDENTITY | {"sources": 2}, lambda: numbered_examples(3))) == 3
+    assert (
+        len(cached_examples(tmp_path, IDENTITY | {"sources": 2}, lambda: numbered_examples(3))) == 3
+    )
     assert len(list(tmp_path.iterdir())) == 1
 
 

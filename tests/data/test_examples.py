@@ -31,5 +31,12 @@ def test_rows_without_eos_are_cut_without_one_and_a_report_goes_on():
 
 
 def test_a_report_says_what_was_left_out():
-    text = str(Report(rows_read=5, rows_skipped=1, first_skipped=("a.tsv, row 3: blank row",), inputs_truncated=2))
+    text = str(
+        Report(
+            rows_read=5,
+            rows_skipped=1,
+            first_skipped=("a.tsv, row 3: blank row",),
+            inputs_truncated=2,
+        )
+    )
     assert "4 of 5 rows kept" in text and "2 inputs" in text and "a.tsv, row 3: blank row" in text

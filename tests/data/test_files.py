@@ -22,7 +22,9 @@ def write(tmp_path):
 
 
 def task_of(path, **changes) -> FilesTask:
-    return FilesTask("mail", {"train": str(path)}, **{"inputs": "text", "targets": "label"} | changes)
+    return FilesTask(
+        "mail", {"train": str(path)}, **{"inputs": "text", "targets": "label"} | changes
+    )
 
 
 def load(task, vocabulary, **changes):
@@ -34,7 +36,9 @@ def texts(examples):
 
 
 def rejects(path, vocabulary, message, **changes):
-    """The file stops loading with `message`, and with on_bad_row="skip" the same words stand in the report."""
+    """The file stops loading with `message`, and with on_bad_row="skip" the same words stand in the
+    report.
+    """
     with pytest.raises(DataError, match=message):
         load(task_of(path, **changes), vocabulary)
     report = load(task_of(path, on_bad_row="skip", **changes), vocabulary).report
@@ -48,7 +52,10 @@ def rejects(path, vocabulary, message, **changes):
     [
         ("data.tsv", 'id\ttext\tlabel\na\t say "hi"\t0\nb\tbuy, now\t1\n\n'),
         ("data.csv", 'id,text,label\r\na,"say ""hi""",0\r\nb,"buy, now",1\r\n'),
-        ("data.jsonl", '{"id": "a", "text": "say \\"hi\\"", "label": 0}\n{"id": "b", "text": "buy, now", "label": "1"}'),
+        (
+            "data.jsonl",
+            '{"id": "a", "text": "say \\"hi\\"", "label": 0}\n{"id": "b", "text": "buy, now", "label": "1"}',
+        ),
     ],
 )
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
@@ -57,7 +64,10 @@ def test_three_formats_one_result(write, letters, name, content, mark):
     examples = load(task_of(path, id_column="id", labels=LABELS), letters)
     assert examples.ids == ["a", "b"]
     assert texts(examples) == [('say "hi"', "ham"), ("buy, now", "spam")]
-    assert letters.decode(examples.inputs[1]) == "buy, now" and letters.decode(examples.targets[1]) == "spam"
+    assert (
+        letters.decode(examples.inputs[1]) == "buy, now"
+        and letters.decode(examples.targets[1]) == "spam"
+    )
     assert examples.report.rows_read == 2 and examples.report.rows_skipped == 0
 
 
@@ -73,7 +83,10 @@ def test_without_an_id_column_ids_are_places(write, letters):
 
 
 def test_several_files_make_a_split(write, letters):
-    paths = [str(write("text\tlabel\na\tx\n", "1.tsv")), str(write('{"text": "b", "label": "y"}', "2.jsonl"))]
+    paths = [
+        str(write("text\tlabel\na\tx\n", "1.tsv")),
+        str(write('{"text": "b", "label": "y"}', "2.jsonl")),
+    ]
     task = FilesTask("t", {"train": paths}, inputs="text", targets="label")
     assert load(task, letters).ids == ["1.tsv:2", "2.jsonl:1"]
 
@@ -116,7 +129,10 @@ def test_malformed_tsv_rows(write, letters, row, message):
         ("{broken", "row 2: not JSON"),
         ("", "row 2: not JSON"),
         ("[" * 100_000, "row 2: not JSON"),
-        ('{"txt": "x", "label": "a"}', "row 2: no column 'text'; found 'txt', 'label'; nearest: 'txt'"),
+        (
+            '{"txt": "x", "label": "a"}',
+            "row 2: no column 'text'; found 'txt', 'label'; nearest: 'txt'",
+        ),
         ('{"text": null, "label": "a"}', "row 2: column 'text' holds None"),
         ('{"text": ["x"], "label": "a"}', r"row 2: column 'text' holds \['x'\]"),
         ('{"text": NaN, "label": "a"}', "row 2: column 'text' holds nan"),
@@ -131,8 +147,16 @@ def test_malformed_jsonl_rows(write, letters, row, message):
 
 
 def test_malformed_csv_rows(write, letters):
-    rejects(write('text,label\na,b\n"x"y,z\nc,d\n', "data.csv"), letters, "data.csv, row 3: not CSV up to line 3")
-    rejects(write('text,label\na,b\n"never closed,z\nc,d\n', "data.csv"), letters, "row 3: not CSV up to line 4")
+    rejects(
+        write('text,label\na,b\n"x"y,z\nc,d\n', "data.csv"),
+        letters,
+        "data.csv, row 3: not CSV up to line 3",
+    )
+    rejects(
+        write('text,label\na,b\n"never closed,z\nc,d\n', "data.csv"),
+        letters,
+        "row 3: not CSV up to line 4",
+    )
     rejects(write(b"text,label\na,b\n\xff,z\nc,d\n", "data.csv"), letters, "row 3: not UTF-8")
 
 
@@ -142,7 +166,11 @@ def test_malformed_csv_rows(write, letters):
         ("data.tsv", "", "data.tsv: the file is empty"),
         ("data.jsonl", "\n\n", "data.jsonl: the file is empty"),
         ("data.tsv", HEADER, "data.tsv: a header and no rows"),
-        ("data.tsv", "a\thello\tx\nb\tbye\ty\n", "row 1 .read as the header.: no column 'text'; found 'a', 'hello', 'x'"),
+        (
+            "data.tsv",
+            "a\thello\tx\nb\tbye\ty\n",
+            "row 1 .read as the header.: no column 'text'; found 'a', 'hello', 'x'",
+        ),
         ("data.tsv", "id\ttexts\tlabel\na\tb\tc\n", "no column 'text'; found .*; nearest: 'texts'"),
         ("data.csv", "text,label,text\na,b,c\n", "columns text stand there more than once"),
         ("data.csv", '"text,label\n', "row 1 .read as the header.: not CSV"),
@@ -182,17 +210,28 @@ def test_line_separators_of_unicode_do_not_end_rows(write, letters):
 
 
 def test_truncation_is_counted(write, letters):
-    report = load(task_of(write(HEADER + GOOD + "h\tlonger\tmore\n")), letters, inputs_length=5, targets_length=3).report
+    report = load(
+        task_of(write(HEADER + GOOD + "h\tlonger\tmore\n")),
+        letters,
+        inputs_length=5,
+        targets_length=3,
+    ).report
     assert (report.inputs_truncated, report.targets_truncated) == (1, 1)
 
 
 def test_targets_without_tokens_are_malformed(write, pocket):
-    rejects(write(HEADER + GOOD + "b\tx\t\u200b\nc\ty\t0\n"), pocket, "has no tokens for targets|the targets are empty")
+    rejects(
+        write(HEADER + GOOD + "b\tx\t\u200b\nc\ty\t0\n"),
+        pocket,
+        "has no tokens for targets|the targets are empty",
+    )
 
 
 def test_labels_that_the_vocabulary_cannot_tell_apart_are_refused(write, pocket):
     path = write(HEADER + "a\tx\tPolish\n")
-    with pytest.raises(DataError, match="reads labels 'Polish' and 'polish' both as 'polish': change one"):
+    with pytest.raises(
+        DataError, match="reads labels 'Polish' and 'polish' both as 'polish': change one"
+    ):
         load(task_of(path, labels=("Polish", "polish")), pocket)
 
 
@@ -229,7 +268,9 @@ class TestCached:
 
     def test_a_changed_file_is_read_again(self, write, letters, tmp_path, caplog):
         load(task_of(write(HEADER + GOOD)), letters, cache_dir=tmp_path / "cache")
-        again = load(task_of(write(HEADER + GOOD + "h\tmore\t1\n")), letters, cache_dir=tmp_path / "cache")
+        again = load(
+            task_of(write(HEADER + GOOD + "h\tmore\t1\n")), letters, cache_dir=tmp_path / "cache"
+        )
         assert len(again) == 2 and "sources differ" in caplog.text
 
     def test_a_changed_definition_is_read_again(self, write, letters, tmp_path, caplog):
@@ -247,16 +288,44 @@ class TestCached:
 
 
 def fuzzed_row(rng: random.Random) -> bytes:
-    """A row that may be good, or empty, huge, no UTF-8, full of control characters, unlabelled, of a wrong type."""
-    text = rng.choice([b"fine", b"", b" ", b"x" * 200_000, b"\xff\xfe\x80", bytes(range(32)), "ä\u2028\u200b".encode(), b'"q'])
+    """A row that may be good, or empty, huge, no UTF-8, full of control characters, unlabelled, of
+    a wrong type.
+    """
+    text = rng.choice(
+        [
+            b"fine",
+            b"",
+            b" ",
+            b"x" * 200_000,
+            b"\xff\xfe\x80",
+            bytes(range(32)),
+            "ä\u2028\u200b".encode(),
+            b'"q',
+        ]
+    )
     label = rng.choice([b"0", b"1", b"2", b"", b"nan", b"\x00", b"ham"])
-    return rng.choice([b"%b\t%b", b"%b%b", b"%b\t%b\t", b'{"text": "%b", "label": "%b"}', b'{"text": %b, "label": %b}']) % (text, label)
+    return rng.choice(
+        [
+            b"%b\t%b",
+            b"%b%b",
+            b"%b\t%b\t",
+            b'{"text": "%b", "label": "%b"}',
+            b'{"text": %b, "label": %b}',
+        ]
+    ) % (text, label)
 
 
-@pytest.mark.parametrize("name, header", [("data.tsv", b"text\tlabel"), ("data.csv", b"text,label"), ("data.jsonl", None)])
+@pytest.mark.parametrize(
+    "name, header",
+    [("data.tsv", b"text\tlabel"), ("data.csv", b"text,label"), ("data.jsonl", None)],
+)
 def test_a_thousand_fuzzed_rows_are_kept_or_counted(write, letters, name, header):
     rng = random.Random(0)
-    good = {"data.tsv": b"fine\t0", "data.csv": b"fine,0", "data.jsonl": b'{"text": "fine", "label": 0}'}[name]
+    good = {
+        "data.tsv": b"fine\t0",
+        "data.csv": b"fine,0",
+        "data.jsonl": b'{"text": "fine", "label": 0}',
+    }[name]
     rows = [good] + [fuzzed_row(rng).replace(b"\n", b" ") for _ in range(1000)] + [good]
     path = write(b"\n".join(([header] if header else []) + rows), name)
     examples = load(task_of(path, labels=LABELS, on_bad_row="skip"), letters)

@@ -6,7 +6,11 @@ from prompt_tuning.data.examples import DataError
 from prompt_tuning.data.metrics import METRICS, Results, check_metrics, normalise, score
 
 LABELS = ("yes", "no", "maybe")
-texts = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from([*LABELS, "other", ""])), min_size=1, max_size=30)
+texts = st.lists(
+    st.tuples(st.sampled_from(LABELS), st.sampled_from([*LABELS, "other", ""])),
+    min_size=1,
+    max_size=30,
+)
 
 
 def percent(name, targets, predictions, labels=None):
@@ -21,16 +25,22 @@ def test_accuracy_and_illegal_rate():
 
 @given(texts)
 def test_macro_f1_is_scikit_learn_s(pairs):
-    sklearn_metrics = pytest.importorskip("sklearn.metrics", reason="the independent implementation is scikit-learn's")
+    sklearn_metrics = pytest.importorskip(
+        "sklearn.metrics", reason="the independent implementation is scikit-learn's"
+    )
     targets, predictions = zip(*pairs)
-    expected = sklearn_metrics.f1_score(targets, predictions, labels=LABELS, average="macro", zero_division=0)
+    expected = sklearn_metrics.f1_score(
+        targets, predictions, labels=LABELS, average="macro", zero_division=0
+    )
     assert percent("macro_f1", targets, predictions, LABELS) == pytest.approx(100 * expected)
 
 
 def test_macro_f1_by_hand():
     # yes: precision 1/2, recall 1 -> 2/3; no: precision 1, recall 1/2 -> 2/3; maybe: never right -> 0
     targets, predictions = ["yes", "no", "no", "maybe"], ["yes", "no", "yes", "other"]
-    assert percent("macro_f1", targets, predictions, LABELS) == pytest.approx(100 * (2 / 3 + 2 / 3 + 0) / 3)
+    assert percent("macro_f1", targets, predictions, LABELS) == pytest.approx(
+        100 * (2 / 3 + 2 / 3 + 0) / 3
+    )
     assert percent("macro_f1", targets[:3], predictions[:3]) == pytest.approx(100 * 2 / 3)
 
 
@@ -42,9 +52,14 @@ def test_free_text_metrics_compare_words():
 
 
 def test_both_sides_are_read_through_the_vocabulary(pocket):
-    results = Results(["Spam", "Ham"], [pocket.decode(pocket.encode("Spam")), "ham"], ["Spam", "Ham"])
+    results = Results(
+        ["Spam", "Ham"], [pocket.decode(pocket.encode("Spam")), "ham"], ["Spam", "Ham"]
+    )
     assert results.targets[0] != results.predictions[0]  # this vocabulary folds case
-    assert score(["accuracy", "illegal_rate"], results, pocket) == {"accuracy": 100, "illegal_rate": 0}
+    assert score(["accuracy", "illegal_rate"], results, pocket) == {
+        "accuracy": 100,
+        "illegal_rate": 0,
+    }
 
 
 @given(st.text(max_size=20))
@@ -61,5 +76,7 @@ def test_unknown_metrics_and_missing_labels_are_named():
 
 @pytest.mark.parametrize("targets, predictions", [([], []), (["a"], ["a", "b"])])
 def test_results_must_match_in_number(targets, predictions):
-    with pytest.raises(DataError, match=f"found {len(targets)} targets, {len(predictions)} predictions"):
+    with pytest.raises(
+        DataError, match=f"found {len(targets)} targets, {len(predictions)} predictions"
+    ):
         Results(targets, predictions)

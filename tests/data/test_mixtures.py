@@ -46,7 +46,10 @@ def test_rows_depend_on_seed_and_index_alone(values, seed, index):
 
 
 def test_seeds_have_orders_of_their_own():
-    orders = [[mixed.row(i).id[0] for i in range(64)] for mixed in (mixture([1, 1], 0), mixture([1, 1], 1))]
+    orders = [
+        [mixed.row(i).id[0] for i in range(64)]
+        for mixed in (mixture([1, 1], 0), mixture([1, 1], 1))
+    ]
     assert orders[0] != orders[1]
 
 

@@ -18,7 +18,9 @@ def chunk_of(objective, rng) -> np.ndarray:
 
 
 def restore(inputs: np.ndarray, targets: np.ndarray) -> list[int]:
-    """The chunk that was corrupted: spans from the targets put where their sentinels stand in the inputs."""
+    """The chunk that was corrupted: spans from the targets put where their sentinels stand in the
+    inputs.
+    """
     spans, text = {}, []
     for token in targets.tolist():
         if token >= FIRST_SENTINEL:
@@ -32,7 +34,9 @@ def restore(inputs: np.ndarray, targets: np.ndarray) -> list[int]:
 
 
 @given(lengths, lengths, st.floats(0.05, 0.6), st.floats(1, 6), seeds)
-def test_span_corruption_can_be_undone_and_fits(inputs_length, targets_length, density, mean_span, seed):
+def test_span_corruption_can_be_undone_and_fits(
+    inputs_length, targets_length, density, mean_span, seed
+):
     objective = SpanCorruption(VOCABULARY, inputs_length, targets_length, density, mean_span)
     rng = np.random.default_rng(seed)
     chunk = chunk_of(objective, rng)
@@ -40,7 +44,11 @@ def test_span_corruption_can_be_undone_and_fits(inputs_length, targets_length, d
     assert restore(inputs, targets) == chunk.tolist()
     assert len(inputs) < inputs_length and len(targets) < targets_length  # room for eos
     sentinels = [VOCABULARY.sentinel_id(i) for i in range(objective.spans)]
-    assert [i for i in inputs if i >= FIRST_SENTINEL] == [i for i in targets if i >= FIRST_SENTINEL] == sentinels
+    assert (
+        [i for i in inputs if i >= FIRST_SENTINEL]
+        == [i for i in targets if i >= FIRST_SENTINEL]
+        == sentinels
+    )
     assert inputs.dtype == targets.dtype == np.int32
 
 
@@ -55,7 +63,9 @@ def test_the_paper_s_lengths():
 def test_inputs_are_as_long_as_they_can_be():
     for length in range(16, 120):
         objective = SpanCorruption(VOCABULARY, length, length)
-        inputs, _ = objective(np.full(objective.chunk_length, 3, np.int32), np.random.default_rng(0))
+        inputs, _ = objective(
+            np.full(objective.chunk_length, 3, np.int32), np.random.default_rng(0)
+        )
         assert length - 2 <= len(inputs) <= length - 1
 
 
@@ -73,13 +83,21 @@ def test_noise_falls_everywhere_alike():
     noise = np.concatenate([objective(chunk, rng)[1] for _ in range(2000)])
     hits = np.bincount(noise[noise < FIRST_SENTINEL] - 3, minlength=len(chunk)) / 2000
     density = objective.noise / objective.chunk_length
-    assert np.abs(hits[15:-15] - density).max() < 0.05  # text begins kept and ends in noise, as T5's does
+    assert (
+        np.abs(hits[15:-15] - density).max() < 0.05
+    )  # text begins kept and ends in noise, as T5's does
 
 
 @pytest.mark.parametrize("total, parts", [(1, 1), (4, 1), (4, 4), (5, 2)])
 def test_partitions_are_positive_and_add_up(total, parts):
-    partitions = {tuple(_random_partition(np.random.default_rng(seed), total, parts).tolist()) for seed in range(100)}
-    assert all(sum(partition) == total and min(partition) >= 1 and len(partition) == parts for partition in partitions)
+    partitions = {
+        tuple(_random_partition(np.random.default_rng(seed), total, parts).tolist())
+        for seed in range(100)
+    }
+    assert all(
+        sum(partition) == total and min(partition) >= 1 and len(partition) == parts
+        for partition in partitions
+    )
     assert len(partitions) == {(5, 2): 4}.get((total, parts), 1)
 
 

@@ -29,18 +29,25 @@ def pocket() -> SentencePieceVocabulary:
     return SentencePieceVocabulary(POCKET, EXTRA_IDS)
 
 
-def register(name, rows, *, metric_fns=(), postprocess_fn=None, eos=seqio.preprocessors.append_eos) -> None:
+def register(
+    name, rows, *, metric_fns=(), postprocess_fn=None, eos=seqio.preprocessors.append_eos
+) -> None:
     """A task of `rows` (dicts of text) in the byte vocabulary, registered anew."""
 
     def dataset(split, shuffle_files, seed=None):
-        return tf.data.Dataset.from_tensor_slices({key: [row[key] for row in rows] for key in rows[0]})
+        return tf.data.Dataset.from_tensor_slices(
+            {key: [row[key] for row in rows] for key in rows[0]}
+        )
 
     seqio.TaskRegistry.remove(name)
     seqio.TaskRegistry.add(
         name,
         source=seqio.FunctionDataSource(dataset, splits=["train"]),
         preprocessors=[seqio.preprocessors.tokenize, eos],
-        output_features={side: seqio.Feature(seqio.ByteVocabulary(extra_ids=10)) for side in ("inputs", "targets")},
+        output_features={
+            side: seqio.Feature(seqio.ByteVocabulary(extra_ids=10))
+            for side in ("inputs", "targets")
+        },
         postprocess_fn=postprocess_fn,
         metric_fns=list(metric_fns),
     )
@@ -51,7 +58,9 @@ def test_both_providers_give_the_same_shipped_tasks(name, pocket):
     ours = shipped_task(name).load("validation", pocket, 64, 8)
     theirs = find_task(name, MODULE).load("validation", pocket, 64, 8)
     assert theirs.ids == ours.ids
-    assert [(row["inputs"], row["targets"]) for row in theirs.fields] == [(row["inputs"], row["targets"]) for row in ours.fields]
+    assert [(row["inputs"], row["targets"]) for row in theirs.fields] == [
+        (row["inputs"], row["targets"]) for row in ours.fields
+    ]
     for side in ("inputs", "targets"):
         assert np.array_equal(getattr(theirs, side).values, getattr(ours, side).values)
         assert np.array_equal(getattr(theirs, side).offsets, getattr(ours, side).offsets)
@@ -60,7 +69,9 @@ def test_both_providers_give_the_same_shipped_tasks(name, pocket):
 
 def test_rows_are_those_that_seqio_gives_where_eos_follows_the_trim(pocket):
     lengths = {"inputs": 20, "targets": 4}
-    expected = seqio.get_mixture_or_task("spam").get_dataset(lengths, split="validation", shuffle=False)
+    expected = seqio.get_mixture_or_task("spam").get_dataset(
+        lengths, split="validation", shuffle=False
+    )
     examples = find_task("spam", MODULE).load("validation", pocket, 20, 4)
     assert examples.report.inputs_truncated > 0
     for i, row in enumerate(expected.as_numpy_iterator()):
@@ -83,7 +94,10 @@ def test_scores_are_seqio_s_after_its_postprocessing():
     def offset(targets, predictions):
         return {"offset": np.float32(np.mean(np.subtract(targets, predictions)))}
 
-    rows = [{"inputs": "q", "targets": "5", "extra": "1"}, {"inputs": "r", "targets": "7", "extra": "2"}]
+    rows = [
+        {"inputs": "q", "targets": "5", "extra": "1"},
+        {"inputs": "r", "targets": "7", "extra": "2"},
+    ]
     register("counted", rows, metric_fns=[offset], postprocess_fn=number)
     task = find_task("counted")
     assert task.metric == "offset"
@@ -97,7 +111,9 @@ def test_shipped_tasks_score_through_the_vocabulary(pocket):
     examples = task.load("validation", pocket, 16, 4)
     targets = [row["targets"] for row in examples.fields]
     assert task.score(examples, [text.upper() for text in targets], pocket) == {"accuracy": 100}
-    assert task.score(examples, ["ham"] * len(targets), pocket) == {"accuracy": 100 * targets.count("ham") / len(targets)}
+    assert task.score(examples, ["ham"] * len(targets), pocket) == {
+        "accuracy": 100 * targets.count("ham") / len(targets)
+    }
 
 
 def test_a_mixture_has_seqio_s_rates_and_makes_rows(pocket):
@@ -126,13 +142,17 @@ def test_a_changed_task_is_read_again(tmp_path):
     rows = [{"inputs": "a", "targets": "x"}]
     register("changing", rows)
     find_task("changing").load("train", BYTES, 8, 4, cache_dir=tmp_path)
-    register("changing", [{"inputs": "b", "targets": "x"}], eos=seqio.preprocessors.append_eos_after_trim)
+    register(
+        "changing", [{"inputs": "b", "targets": "x"}], eos=seqio.preprocessors.append_eos_after_trim
+    )
     again = find_task("changing").load("train", BYTES, 8, 4, cache_dir=tmp_path)
     assert again.fields[0]["inputs"] == "b"
 
 
 def test_another_vocabulary_is_refused(pocket, letters):
-    with pytest.raises(DataError, match=r"task spam makes its inputs with .*, the model reads bytes\+0"):
+    with pytest.raises(
+        DataError, match=r"task spam makes its inputs with .*, the model reads bytes\+0"
+    ):
         find_task("spam", MODULE).load("train", letters, 8, 8)
     other = SentencePieceVocabulary(POCKET, extra_ids=7)
     with pytest.raises(DataError, match=r"the model reads vocabulary.model\+7"):
@@ -142,13 +162,19 @@ def test_another_vocabulary_is_refused(pocket, letters):
 def test_unknown_names_splits_and_modules_are_named(pocket):
     with pytest.raises(DataError, match="no task or mixture 'spamm'; nearest: 'spam'"):
         find_task("spamm", MODULE)
-    with pytest.raises(DataError, match="no split 'tset', only train, validation, test; nearest: 'test'"):
+    with pytest.raises(
+        DataError, match="no split 'tset', only train, validation, test; nearest: 'test'"
+    ):
         find_task("spam", MODULE).load("tset", pocket, 8, 8)
-    with pytest.raises(DataError, match="MIXTURE_OR_TASK_MODULE 'no.such.module' cannot be imported"):
+    with pytest.raises(
+        DataError, match="MIXTURE_OR_TASK_MODULE 'no.such.module' cannot be imported"
+    ):
         find_task("spam", "no.such.module")
 
 
-words = st.lists(st.sampled_from(["The", "man", "saw", "<extra_id_0>", "<extra_id_3>", "x,", "ÄÖ"]), max_size=8)
+words = st.lists(
+    st.sampled_from(["The", "man", "saw", "<extra_id_0>", "<extra_id_3>", "x,", "ÄÖ"]), max_size=8
+)
 
 
 @settings(max_examples=200)

@@ -47,22 +47,34 @@ def test_shipped_tasks_load_with_all_labels_and_splits_that_share_nothing(name, 
 
 
 def test_an_unknown_name_says_which_is_near(without_seqio):
-    with pytest.raises(DataError, match="no shipped task 'glos_category'.*nearest: 'gloss_category'"):
+    with pytest.raises(
+        DataError, match="no shipped task 'glos_category'.*nearest: 'gloss_category'"
+    ):
         shipped_task("glos_category")
-    with pytest.raises(DataError, match="'span' is no shipped task .*nearest: 'spam'.*need .pip install 'prompt_tuning.seqio.'"):
+    with pytest.raises(
+        DataError,
+        match="'span' is no shipped task .*nearest: 'spam'.*need .pip install 'prompt_tuning.seqio.'",
+    ):
         find_task("span")
 
 
-def test_without_seqio_a_task_is_found_in_a_cache_that_seqio_made(without_seqio, seqio_cache, letters):
+def test_without_seqio_a_task_is_found_in_a_cache_that_seqio_made(
+    without_seqio, seqio_cache, letters
+):
     task = find_task("mt5_some-task", cache_dir=seqio_cache)
     assert isinstance(task, CachedTask) and list(task.splits) == ["train", "validation"]
     examples = task.load("train", letters, 8, 4)
     assert examples.ids == ["0", "1", "2", "3", "4"]
-    assert task.score(examples, [row["targets"] for row in examples.fields], letters) == {"accuracy": 100}
+    assert task.score(examples, [row["targets"] for row in examples.fields], letters) == {
+        "accuracy": 100
+    }
     with pytest.raises(DataError, match="is no shipped task"):
         find_task("other", cache_dir=seqio_cache)
 
 
 def test_a_cache_for_other_lengths_says_what_is_missing(seqio_cache, letters):
-    with pytest.raises(DataError, match=r"split 'train': .* has nothing for bytes\+0 and lengths 16, 4, only splits \['train', 'validation'\]"):
+    with pytest.raises(
+        DataError,
+        match=r"split 'train': .* has nothing for bytes\+0 and lengths 16, 4, only splits \['train', 'validation'\]",
+    ):
         CachedTask("mt5_some-task", seqio_cache).load("train", letters, 16, 4)

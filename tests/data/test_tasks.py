@@ -90,7 +90,9 @@ def test_mixtures_of_mixtures(colours, text):
     inner = tasks.MixtureTask("inner", {"words": colours}, {"words": 1})
     outer = tasks.MixtureTask("outer", {"in": inner, "text": text}, {"in": 1, "text": 1})
     assert outer.metric == "in/words/macro_f1"
-    assert {name.rsplit("/", 1)[0] for name in first_ids(outer.rows("train", VOCABULARY, 24, 24), 50)} == {
+    assert {
+        name.rsplit("/", 1)[0] for name in first_ids(outer.rows("train", VOCABULARY, 24, 24), 50)
+    } == {
         "in/words",
         "text",
     }

@@ -61,14 +61,18 @@ def test_text_is_tokenised_once_and_again_when_it_changes(tmp_path, letters, mon
 def test_an_epoch_visits_every_token_at_most_once_and_nearly_all(length, chunk, seed):
     rows = TextRows(stream(length), Whole(chunk), seed)
     for epoch in range(3):
-        visited = np.concatenate([rows.row(epoch * len(rows) + i).inputs[:-1] for i in range(len(rows))])
+        visited = np.concatenate(
+            [rows.row(epoch * len(rows) + i).inputs[:-1] for i in range(len(rows))]
+        )
         assert len(set(visited.tolist())) == len(visited) == length // chunk * chunk
         assert set(visited.tolist()) <= set(stream(length).tolist())
 
 
 def test_epochs_cut_the_text_at_different_places():
     rows = TextRows(stream(1000), Whole(50), seed=0)
-    starts = [{int(rows.row(epoch * 20 + i).inputs[0]) % 50 for i in range(20)} for epoch in range(5)]
+    starts = [
+        {int(rows.row(epoch * 20 + i).inputs[0]) % 50 for i in range(20)} for epoch in range(5)
+    ]
     assert all(len(cut) == 1 for cut in starts) and len(set.union(*starts)) > 1
 
 
@@ -97,7 +101,9 @@ def test_held_out_rows_are_fixed_and_in_order():
     assert ids == [f"text@{chunk * i}" for i in range(100 // chunk)]
 
 
-@pytest.mark.parametrize("objective", [SpanCorruption(VOCABULARY, 24, 12), PrefixLM(VOCABULARY, 24, 12)])
+@pytest.mark.parametrize(
+    "objective", [SpanCorruption(VOCABULARY, 24, 12), PrefixLM(VOCABULARY, 24, 12)]
+)
 def test_batches_of_text_have_the_examples_contract(objective):
     batch, ids = Batches(TextRows(stream(200), objective, seed=1, name="web"), 4, 24, 12)(2)
     assert len(ids) == 4 and ids[0].startswith("web@")

@@ -52,7 +52,11 @@ def test_jsonl(write):
         ("a.txt", b"", "a.txt: no inputs"),
         ("a.tsv", b"text\nx\n", "no column 'inputs'; found 'text'"),
         ("a.tsv", b"inputs\tb\nx\ty\nz\n", "a.tsv, row 3: 1 columns where the header has 2"),
-        ("a.jsonl", b'{"inputs": "a"}\n{"inputs": null}\n', "a.jsonl, row 2: column 'inputs' holds None"),
+        (
+            "a.jsonl",
+            b'{"inputs": "a"}\n{"inputs": null}\n',
+            "a.jsonl, row 2: column 'inputs' holds None",
+        ),
     ],
 )
 def test_bad_inputs_are_named_by_place(write, name, content, expected):

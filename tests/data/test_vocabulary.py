@@ -21,7 +21,9 @@ def test_without_extra_ids_the_top_hundred_bytes_are_sentinels_as_in_byt5():
 
 def test_sentinels_in_text_survive_a_round_trip(pocket):
     ids = pocket.encode("the <extra_id_0> man <extra_id_12> sat")
-    assert [pocket.sentinel_id(0), pocket.sentinel_id(12)] == [i for i in ids if i >= pocket.vocab_size - 100]
+    assert [pocket.sentinel_id(0), pocket.sentinel_id(12)] == [
+        i for i in ids if i >= pocket.vocab_size - 100
+    ]
     assert pocket.decode(ids) == "the <extra_id_0> man <extra_id_12> sat"
 
 
@@ -66,7 +68,11 @@ def test_a_model_with_other_special_ids_is_refused(tmp_path):
     corpus = tmp_path / "text"
     corpus.write_text("some few words for a tiny model\n" * 20)
     sentencepiece.SentencePieceTrainer.train(
-        input=str(corpus), model_prefix=str(tmp_path / "other"), vocab_size=30, hard_vocab_limit=False, minloglevel=2
+        input=str(corpus),
+        model_prefix=str(tmp_path / "other"),
+        vocab_size=30,
+        hard_vocab_limit=False,
+        minloglevel=2,
     )
     with pytest.raises(ValueError, match=r"ids are \(-1, 2, 0\), T5 needs \(0, 1, 2\)"):
         SentencePieceVocabulary(tmp_path / "other.model")

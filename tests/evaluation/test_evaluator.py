@@ -68,7 +68,8 @@ def test_text_is_scored_by_its_loss(base, text):
     rows = text.rows("validation", base.vocabulary, 16, 6, shuffle=False)
     model = method.Method().network(base)
     sums = [
-        step.batch_loss(model, base.params, batch) for batch, _ in eval_batches(rows, 4, 16, 6)
+        step.batch_loss(model, base.params, jax.device_put(batch))
+        for batch, _ in eval_batches(rows, 4, 16, 6)
     ]
     total = sum(float(s.cross_entropy) for s in sums) / sum(float(s.tokens) for s in sums)
     np.testing.assert_allclose(outcome.scores["loss_per_token"], total, rtol=1e-5)
@@ -106,7 +107,7 @@ def test_the_loop_gets_scores_and_diagnostics(base, colours):
     model = prompted.network(base)
     params = base.params | prompted.initial(base, jax.random.key(0))
     rows = colours.rows("train", base.vocabulary, 16, 6)
-    batch, _ = next(iter(eval_batches(rows, 4, 16, 6)))
+    batch = jax.device_put(next(iter(eval_batches(rows, 4, 16, 6)))[0])
     evaluation = evaluator.Evaluator(model, base, colours, OPTIONS)
     found = evaluator.with_diagnostics(evaluation, model, batch)(params, 0)
     assert {"accuracy", "illegal_rate", "prompt/row_norm_mean/vocabulary"} <= set(found)

@@ -19,73 +19,81 @@ BATCH_SIZE, INPUTS_LENGTH, TARGETS_LENGTH = 2, 8, 5
 
 
 def make_examples(count):
-  fields = [{"inputs": f"text {i}"[i % 4:], "targets": f"{i}"} for i in range(count)]
-  return data.examples_from_text([f"id{i}" for i in range(count)], fields, VOCABULARY,
-                                 INPUTS_LENGTH, TARGETS_LENGTH)
+    fields = [{"inputs": f"text {i}"[i % 4 :], "targets": f"{i}"} for i in range(count)]
+    return data.examples_from_text(
+        [f"id{i}" for i in range(count)], fields, VOCABULARY, INPUTS_LENGTH, TARGETS_LENGTH
+    )
 
 
 def prompted(seed=0):
-  """A model with a prompt, whose vocabulary has room for bytes, and flat parameters."""
-  config = dataclasses.replace(
-      tiny.CONFIG, vocab_size=260, num_encoder_layers=1, num_decoder_layers=1)
-  model = tiny.build(config, encoder_prompt=3)
-  return model, partition.flatten(tiny.random_params(model, seed))
+    """A model with a prompt, whose vocabulary has room for bytes, and flat parameters."""
+    config = dataclasses.replace(
+        tiny.CONFIG, vocab_size=260, num_encoder_layers=1, num_decoder_layers=1
+    )
+    model = tiny.build(config, encoder_prompt=3)
+    return model, partition.flatten(tiny.random_params(model, seed))
 
 
 def make_predictor(**options):
-  return predict.Predictor(
-      prompted()[0], VOCABULARY, BATCH_SIZE, INPUTS_LENGTH, TARGETS_LENGTH, **options)
+    return predict.Predictor(
+        prompted()[0], VOCABULARY, BATCH_SIZE, INPUTS_LENGTH, TARGETS_LENGTH, **options
+    )
 
 
 @pytest.fixture(scope="module")
 def predictor():
-  return make_predictor()
+    return make_predictor()
 
 
 @pytest.fixture(scope="module")
 def decode_alone():
-  model, _ = prompted()
-  return jax.jit(lambda params, inputs: decoding.greedy(
-      model, partition.unflatten(params), inputs, TARGETS_LENGTH))
+    model, _ = prompted()
+    return jax.jit(
+        lambda params, inputs: decoding.greedy(
+            model, partition.unflatten(params), inputs, TARGETS_LENGTH
+        )
+    )
 
 
 @pytest.mark.parametrize("count", [1, 4, 5])
 def test_each_example_once_as_if_alone(predictor, decode_alone, count):
-  _, params = prompted()
-  examples = make_examples(count)
+    _, params = prompted()
+    examples = make_examples(count)
 
-  found = list(predictor(params, examples))
+    found = list(predictor(params, examples))
 
-  assert [row["id"] for row in found] == examples.ids
-  for i, row in enumerate(found):
-    tokens = np.zeros((1, INPUTS_LENGTH), np.int32)
-    tokens[0, :len(examples.inputs[i])] = examples.inputs[i]
-    assert row == examples.fields[i] | {
-        "id": f"id{i}", "prediction": VOCABULARY.decode(decode_alone(params, tokens)[0])}
+    assert [row["id"] for row in found] == examples.ids
+    for i, row in enumerate(found):
+        tokens = np.zeros((1, INPUTS_LENGTH), np.int32)
+        tokens[0, : len(examples.inputs[i])] = examples.inputs[i]
+        assert row == examples.fields[i] | {
+            "id": f"id{i}",
+            "prediction": VOCABULARY.decode(decode_alone(params, tokens)[0]),
+        }
 
 
 def test_other_parameters_need_no_compilation(predictor, monkeypatch):
-  traced = []
-  greedy = decoding.greedy
-  monkeypatch.setattr(decoding, "greedy", lambda *args: traced.append(1) or greedy(*args))
-  examples = make_examples(3)
-  both = [prompted(seed)[1] for seed in (0, 1)]
+    traced = []
+    greedy = decoding.greedy
+    monkeypatch.setattr(decoding, "greedy", lambda *args: traced.append(1) or greedy(*args))
+    examples = make_examples(3)
+    both = [prompted(seed)[1] for seed in (0, 1)]
 
-  counted = make_predictor()
-  found = [list(counted(params, examples)) for params in both]
+    counted = make_predictor()
+    found = [list(counted(params, examples)) for params in both]
 
-  assert len(traced) == 1
-  assert found[0] != found[1]
-  assert found == [list(predictor(params, examples)) for params in both]
+    assert len(traced) == 1
+    assert found[0] != found[1]
+    assert found == [list(predictor(params, examples)) for params in both]
 
 
 def test_a_mesh_gives_the_same_predictions(predictor):
-  model, params = prompted()
-  layout = sharding.Layout(model_parallel=2)
-  mesh = layout.mesh(jax.devices()[:4])
-  examples = make_examples(5)
+    model, params = prompted()
+    layout = sharding.Layout(model_parallel=2)
+    mesh = layout.mesh(jax.devices()[:4])
+    examples = make_examples(5)
 
-  sharded = make_predictor(sharding=sharding.batch_rows(mesh))
-  found = list(sharded(layout.put_params(model, params, mesh), examples))
+    sharded = make_predictor(sharding=sharding.batch_rows(mesh))
+    found = list(sharded(layout.put_params(model, params, mesh), examples))
 
-  assert found == list(predictor(params, examples))
+    assert found == list(predictor(params, examples))

@@ -8,23 +8,26 @@ V, D = 12, 4
 
 
 class Words(vocabulary.Vocabulary):
-  """Ids 3 to 9 are words; rows 10 and 11 of the table are past the vocabulary."""
-  name, vocab_size = "words", 10
-  words = ["▁", "true", "false", "not", "entail", "ment", "maybe"]
+    """Ids 3 to 9 are words; rows 10 and 11 of the table are past the vocabulary."""
 
-  def encode(self, text):
-    return [self.words.index(word) + 3 if word in self.words else vocabulary.UNK_ID
-            for word in text.split()]
+    name, vocab_size = "words", 10
+    words = ["▁", "true", "false", "not", "entail", "ment", "maybe"]
 
-  def piece(self, token):
-    return ["<pad>", "</s>", "<unk>", *self.words][token]
+    def encode(self, text):
+        return [
+            self.words.index(word) + 3 if word in self.words else vocabulary.UNK_ID
+            for word in text.split()
+        ]
+
+    def piece(self, token):
+        return ["<pad>", "</s>", "<unk>", *self.words][token]
 
 
 TABLE = np.arange(V, dtype=np.float32)[:, None] * 10 + np.arange(D, dtype=np.float32)
 
 
 def row_ids(prompt):
-  """Which rows of the table these are."""
-  ids = np.asarray(prompt)[:, 0] / 10
-  np.testing.assert_array_equal(prompt, TABLE[ids.astype(int)])
-  return ids.astype(int).tolist()
+    """Which rows of the table these are."""
+    ids = np.asarray(prompt)[:, 0] / 10
+    np.testing.assert_array_equal(prompt, TABLE[ids.astype(int)])
+    return ids.astype(int).tolist()

@@ -13,16 +13,16 @@ from tests.t5 import tiny
 
 
 def grow_without_cache(model, params, inputs, length):
-  """Argmax of teacher-forced logits, token by token; nothing ends a row."""
-  forced, targets = tiny.applied(model), np.zeros((len(inputs), length), np.int32)
-  for i in range(length):
-    targets[:, i] = np.argmax(forced(params, inputs, tiny.shifted(targets))[:, i], axis=-1)
-  return targets
+    """Argmax of teacher-forced logits, token by token; nothing ends a row."""
+    forced, targets = tiny.applied(model), np.zeros((len(inputs), length), np.int32)
+    for i in range(length):
+        targets[:, i] = np.argmax(forced(params, inputs, tiny.shifted(targets))[:, i], axis=-1)
+    return targets
 
 
 def cut_after(tokens, eos_id):
-  ended_before = np.cumsum(tokens == eos_id, axis=1) - (tokens == eos_id) > 0
-  return np.where(ended_before, 0, tokens)
+    ended_before = np.cumsum(tokens == eos_id, axis=1) - (tokens == eos_id) > 0
+    return np.where(ended_before, 0, tokens)
 
 
 @hypothesis.settings(max_examples=2, deadline=None, derandomize=True)
@@ -31,51 +31,61 @@ def cut_after(tokens, eos_id):
 @hypothesis.example(2, (4, 2), 5, 0, 3, "front", True)
 @hypothesis.example(3, (4, 2), 5, 3, 2, "after_first", False)
 @hypothesis.given(
-    seed=st.integers(0, 1000), lengths=st.lists(st.integers(1, 6), min_size=1, max_size=3),
-    length=st.integers(1, 6), encoder=st.integers(0, 3), decoder=st.integers(0, 3),
-    location=st.sampled_from(["front", "after_first"]), switches=st.booleans())
+    seed=st.integers(0, 1000),
+    lengths=st.lists(st.integers(1, 6), min_size=1, max_size=3),
+    length=st.integers(1, 6),
+    encoder=st.integers(0, 3),
+    decoder=st.integers(0, 3),
+    location=st.sampled_from(["front", "after_first"]),
+    switches=st.booleans(),
+)
 def test_greedy_equals_a_loop_without_cache(
-    seed, lengths, length, encoder, decoder, location, switches):
-  config = dataclasses.replace(
-      tiny.CONFIG, num_encoder_layers=1, num_decoder_layers=2,
-      relpos_per_layer=switches, tied_logits=switches)
-  model = tiny.build(config, encoder, decoder, location)
-  params = tiny.random_params(model, seed)
-  inputs = tiny.tokens(seed, lengths, width=6)
-  expected = grow_without_cache(model, params, inputs, length)
-  eos_id = int(expected[0, length // 2])  # so that a row does end
+    seed, lengths, length, encoder, decoder, location, switches
+):
+    config = dataclasses.replace(
+        tiny.CONFIG,
+        num_encoder_layers=1,
+        num_decoder_layers=2,
+        relpos_per_layer=switches,
+        tied_logits=switches,
+    )
+    model = tiny.build(config, encoder, decoder, location)
+    params = tiny.random_params(model, seed)
+    inputs = tiny.tokens(seed, lengths, width=6)
+    expected = grow_without_cache(model, params, inputs, length)
+    eos_id = int(expected[0, length // 2])  # so that a row does end
 
-  found = jax.jit(lambda params, inputs: decoding.greedy(
-      model, params, inputs, length, eos_id))(params, inputs)
+    found = jax.jit(lambda params, inputs: decoding.greedy(model, params, inputs, length, eos_id))(
+        params, inputs
+    )
 
-  np.testing.assert_array_equal(found, cut_after(expected, eos_id))
+    np.testing.assert_array_equal(found, cut_after(expected, eos_id))
 
 
 def scripted(monkeypatch, script):
-  """Makes every model say `script` [B, L]; gives the list of steps it was asked for."""
-  logits = jax.nn.one_hot(jnp.array(script), 10)
-  steps = []
+    """Makes every model say `script` [B, L]; gives the list of steps it was asked for."""
+    logits = jax.nn.one_hot(jnp.array(script), 10)
+    steps = []
 
-  def advance(step, tokens):
-    steps.append(tokens.tolist())
-    return logits[:, step + 1], step + 1
+    def advance(step, tokens):
+        steps.append(tokens.tolist())
+        return logits[:, step + 1], step + 1
 
-  monkeypatch.setattr(decoding, "begin", lambda *_: (logits[:, 0], 0, advance))
-  return steps
+    monkeypatch.setattr(decoding, "begin", lambda *_: (logits[:, 0], 0, advance))
+    return steps
 
 
 def test_decoding_stops_when_all_rows_have_ended(monkeypatch):
-  steps = scripted(monkeypatch, [[5, 1, 7, 7, 7], [6, 8, 1, 7, 7]])
-  with jax.disable_jit():
-    found = decoding.greedy(tiny.build(), {}, jnp.ones((2, 3), int), max_decode_length=5)
-  assert found.tolist() == [[5, 1, 0, 0, 0], [6, 8, 1, 0, 0]]
-  assert steps == [[5, 6], [1, 8]]
+    steps = scripted(monkeypatch, [[5, 1, 7, 7, 7], [6, 8, 1, 7, 7]])
+    with jax.disable_jit():
+        found = decoding.greedy(tiny.build(), {}, jnp.ones((2, 3), int), max_decode_length=5)
+    assert found.tolist() == [[5, 1, 0, 0, 0], [6, 8, 1, 0, 0]]
+    assert steps == [[5, 6], [1, 8]]
 
 
 def test_rows_of_padding_keep_nobody_waiting(monkeypatch):
-  steps = scripted(monkeypatch, [[5, 1, 7], [7, 7, 7]])
-  with jax.disable_jit():
-    found = decoding.greedy(
-        tiny.build(), {}, jnp.array([[3, 1], [0, 0]]), max_decode_length=3)
-  assert found.tolist() == [[5, 1, 0], [0, 0, 0]]
-  assert steps == [[5, 0]]
+    steps = scripted(monkeypatch, [[5, 1, 7], [7, 7, 7]])
+    with jax.disable_jit():
+        found = decoding.greedy(tiny.build(), {}, jnp.array([[3, 1], [0, 0]]), max_decode_length=3)
+    assert found.tolist() == [[5, 1, 0], [0, 0, 0]]
+    assert steps == [[5, 0]]

@@ -29,14 +29,23 @@ NAME = "encoder.prompt.prompt.prompt"
 def make_batches(vocabulary):
     fields = [{"inputs": f"row {i}", "targets": "ab"[i % 2]} for i in range(20)]
     examples = data.examples_from_text(
-        [f"id{i}" for i in range(20)], fields, vocabulary, inputs_length=8, targets_length=3)
-    return data_batches.Batches(data_batches.ExampleRows(examples, seed=0), 4, 8, 3)
+        [f"id{i}" for i in range(20)], fields, vocabulary, inputs_length=8, targets_length=3
+    )
+    return data_batches.Batches(data_batches.ExampleRows(examples, seed=0), 8, 8, 3)
 
 
 def run(model_dir, steps, method=METHOD, base=None, **kwargs):
     base = base or models.tiny_model(dropout_rate=0.1)
-    return loop.train(base, method, make_batches(base.vocabulary), model_dir=model_dir,
-                      steps=steps, optimizer=optimizers.adafactor(), save_period=3, **kwargs)
+    return loop.train(
+        base,
+        method,
+        make_batches(base.vocabulary),
+        model_dir=model_dir,
+        steps=steps,
+        optimizer=optimizers.adafactor(),
+        save_period=3,
+        **kwargs,
+    )
 
 
 @pytest.mark.parametrize("method", [METHOD, model_tuning.ModelTuning()], ids=["prompt", "model"])
@@ -91,12 +100,19 @@ def test_not_finite_ends_the_run_with_step_and_examples_and_the_last_good_prompt
                 batch["decoder_loss_weights"] = batch["decoder_loss_weights"] * np.nan
             return batch, ids
 
-    batches = Poisoned(good.rows, 4, 8, 3)
+    batches = Poisoned(good.rows, 8, 8, 3)
     with pytest.raises(loop.NotFiniteError, match="step 4 .*" + good(4)[1][0]):
-        loop.train(base, METHOD, batches, model_dir=tmp_path / "bad", steps=9,
-                   optimizer=optimizers.adafactor())
-    expected = loop.train(base, METHOD, good, model_dir=tmp_path / "good", steps=4,
-                          optimizer=optimizers.adafactor())
+        loop.train(
+            base,
+            METHOD,
+            batches,
+            model_dir=tmp_path / "bad",
+            steps=9,
+            optimizer=optimizers.adafactor(),
+        )
+    expected = loop.train(
+        base, METHOD, good, model_dir=tmp_path / "good", steps=4, optimizer=optimizers.adafactor()
+    )
     saved = files.read_prompt(tmp_path / "bad/numpy_checkpoints/checkpoint_4" / NAME)
     np.testing.assert_array_equal(saved, expected.trained["encoder/prompt/prompt/prompt"])
 
@@ -117,8 +133,12 @@ def test_terminated_run_saves_and_goes_on(tmp_path):
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     process.wait()
-    stopped = max(int(p.name.rpartition("_")[2]) for p in (tmp_path / "run/numpy_checkpoints").iterdir())
-    again = subprocess.run([*command, str(stopped + 2)], env=environment, capture_output=True, text=True)
+    stopped = max(
+        int(p.name.rpartition("_")[2]) for p in (tmp_path / "run/numpy_checkpoints").iterdir()
+    )
+    again = subprocess.run(
+        [*command, str(stopped + 2)], env=environment, capture_output=True, text=True
+    )
     assert again.stdout.splitlines()[-1] == f"done {stopped + 2}", again.stderr
     whole = run(tmp_path / "whole", stopped + 2)
     prompt = files.read_prompt(tmp_path / f"run/numpy_checkpoints/checkpoint_{stopped + 2}" / NAME)

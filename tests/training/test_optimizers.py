@@ -29,7 +29,9 @@ def t5x_adafactor(prompt, grads, clock_start):
 def test_adafactor_is_the_original_s(clock_start, length):
     rng = np.random.default_rng(length)
     prompt = rng.normal(size=(length, 140)).astype(np.float32)
-    grads = rng.normal(size=(6, length, 140)).astype(np.float32) * 10.0 ** rng.integers(-3, 3, (6, 1, 1))
+    grads = rng.normal(size=(6, length, 140)).astype(np.float32) * 10.0 ** rng.integers(
+        -3, 3, (6, 1, 1)
+    )
     optimizer = optimizers.adafactor(0.3, clock_start=clock_start)
     params, state = {PROMPT: jnp.asarray(prompt)}, None
     state = optimizer.init(params)
@@ -69,8 +71,12 @@ def test_frozen_parameters_have_no_state_and_do_not_move():
 def test_whole_tree_and_trained_subtree_give_the_same_update():
     """T5X passes all gradients, our step only the prompt's."""
     rng = np.random.default_rng(1)
-    nested = {"encoder": {"prompt": {"prompt": {"prompt": rng.normal(size=(3, 4)).astype(np.float32)}},
-                          "scale": rng.normal(size=4).astype(np.float32)}}
+    nested = {
+        "encoder": {
+            "prompt": {"prompt": {"prompt": rng.normal(size=(3, 4)).astype(np.float32)}},
+            "scale": rng.normal(size=4).astype(np.float32),
+        }
+    }
     flat = {PROMPT: nested["encoder"]["prompt"]["prompt"]["prompt"]}
     optimizer = optimizers.freeze(optimizers.adafactor(), [PROMPT])
     whole, _ = optimizer.update(nested, optimizer.init(nested), nested)
@@ -80,8 +86,10 @@ def test_whole_tree_and_trained_subtree_give_the_same_update():
 
 def test_muon_orthogonalises_kernels_of_layers_only():
     rng = np.random.default_rng(2)
-    params = {name: jnp.asarray(rng.normal(size=(8, 16)), jnp.float32) for name in
-              ("encoder/layers_0/mlp/wo/kernel", "token_embedder/embedding")}
+    params = {
+        name: jnp.asarray(rng.normal(size=(8, 16)), jnp.float32)
+        for name in ("encoder/layers_0/mlp/wo/kernel", "token_embedder/embedding")
+    }
     optimizer = optimizers.freeze(optimizers.muon(0.01), [".*"])
     updates, _ = optimizer.update(params, optimizer.init(params), params)
     kernel = np.linalg.svd(updates["encoder/layers_0/mlp/wo/kernel"], compute_uv=False)

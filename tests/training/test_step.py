@@ -85,6 +85,7 @@ def test_compiled_step_has_no_weight_gradient_of_frozen_kernels():
 
     The same prompt is in both, so that the sequences are equally long.
     """
+
     class Both(soft_prompt.SoftPrompt):
         trainable = (".*",)
 
@@ -102,26 +103,33 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(method):
     batch = models.random_batch(5)
     states = []
     for parts in (1, 4):
-        step, state, frozen, mesh = setup(
-            base, method, optimizer=optax.sgd(0.1), accumulate=parts)
+        step, state, frozen, mesh = setup(base, method, optimizer=optax.sgd(0.1), accumulate=parts)
         new, metrics = step(state, frozen, sharding.put_batch(batch, mesh))
         states.append((new.trained, metrics["loss"], metrics["target_tokens"]))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *states)
 
 
-@pytest.mark.parametrize("method, layout", [
-    (METHOD, sharding.Layout(1)),
-    (METHOD, sharding.Layout(4)),
-    (METHOD, sharding.Layout(2, shard_frozen=True)),
-    (model_tuning.ModelTuning(), sharding.Layout(2, shard_frozen=True)),
-], ids=str)
+@pytest.mark.parametrize(
+    "method, layout",
+    [
+        (METHOD, sharding.Layout(1)),
+        (METHOD, sharding.Layout(4)),
+        (METHOD, sharding.Layout(2, shard_frozen=True)),
+        (model_tuning.ModelTuning(), sharding.Layout(2, shard_frozen=True)),
+    ],
+    ids=str,
+)
 def test_every_mesh_gives_the_single_device_numbers(method, layout):
     one, _, losses_of_one = run(steps=2, method=method, optimizer=optax.sgd(0.05))
     many, frozen, losses = run(
-        steps=2, method=method, optimizer=optax.sgd(0.05), layout=layout, devices=8)
+        steps=2, method=method, optimizer=optax.sgd(0.05), layout=layout, devices=8
+    )
     np.testing.assert_allclose(losses, losses_of_one, rtol=1e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
-                 one.trained, many.trained)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
+        one.trained,
+        many.trained,
+    )
     if layout.model_parallel > 1:
         arrays = frozen | many.trained
         kernel = arrays["encoder/layers_0/mlp/wi_0/kernel"]
@@ -137,7 +145,8 @@ def test_layout_that_does_not_divide_the_devices():
 def test_a_step_that_is_not_finite_changes_nothing():
     base = models.tiny_model()
     base.params["decoder/logits_dense/kernel"] = jnp.full_like(
-        base.params["decoder/logits_dense/kernel"], jnp.nan)
+        base.params["decoder/logits_dense/kernel"], jnp.nan
+    )
     step, state, frozen, mesh = setup(base)
     new, metrics = step(state, frozen, sharding.put_batch(models.random_batch(0), mesh))
     assert not metrics["finite"] and int(new.step) == 0

@@ -1,4 +1,5 @@
-"""seqio tasks as examples: seqio reads, preprocesses, tokenises and scores; cutting, caching and batching are ours.
+"""seqio tasks as examples: seqio reads, preprocesses, tokenises and scores; cutting, caching and
+batching are ours.
 
 Tasks that this project defines are in the other files of this folder.
 """
@@ -34,10 +35,15 @@ def find_task(name: str, module: str | None = None) -> Task:
         try:
             importlib.import_module(module)
         except ImportError as error:
-            raise DataError(f"MIXTURE_OR_TASK_MODULE {module!r} cannot be imported: {error}") from error
+            raise DataError(
+                f"MIXTURE_OR_TASK_MODULE {module!r} cannot be imported: {error}"
+            ) from error
     known = [*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()]
     if name not in known:
-        raise DataError(f"seqio knows no task or mixture {name!r}{nearest(name, known)}; is MIXTURE_OR_TASK_MODULE right?")
+        raise DataError(
+            f"seqio knows no task or mixture {name!r}{nearest(name, known)}; "
+            "is MIXTURE_OR_TASK_MODULE right?"
+        )
     found = seqio.get_mixture_or_task(name)
     if isinstance(found, seqio.Task):
         return SeqioTask(found)
@@ -48,8 +54,8 @@ def find_task(name: str, module: str | None = None) -> Task:
 class SeqioTask(ExamplesTask):
     """A seqio task with seqio's vocabularies and metrics.
 
-    Rows come out as seqio makes them, except that one that is too long keeps its eos, as plain files' rows do (T5X
-    loses it where a task appends eos before it trims).
+    Rows come out as seqio makes them, except that one that is too long keeps its eos, as plain
+    files' rows do (T5X loses it where a task appends eos before it trims).
     """
 
     def __init__(self, task: seqio.Task):
@@ -74,8 +80,9 @@ class SeqioTask(ExamplesTask):
     ) -> Examples:
         """The split's examples, from `cache_dir` where it has them.
 
-        A cache is built again when the task's preprocessors, its source's name and version or its source files
-        change. Raises DataError for an unknown split, or where the task's vocabulary is not the model's.
+        A cache is built again when the task's preprocessors, its source's name and version or its
+        source files change. Raises DataError for an unknown split, or where the task's vocabulary
+        is not the model's.
         """
         self._check(split, vocabulary)
         identity = {
@@ -87,30 +94,53 @@ class SeqioTask(ExamplesTask):
             "definition": [_function_name(step) for step in self._task.preprocessors],
             "sources": _sources(self._task.source, split),
         }
-        return cached_examples(cache_dir, identity, lambda: self._read(split, vocabulary, inputs_length, targets_length))
+        return cached_examples(
+            cache_dir,
+            identity,
+            lambda: self._read(split, vocabulary, inputs_length, targets_length),
+        )
 
-    def score(self, examples: Examples, predictions: Sequence[str], vocabulary: Vocabulary) -> dict[str, float]:
+    def score(
+        self, examples: Examples, predictions: Sequence[str], vocabulary: Vocabulary
+    ) -> dict[str, float]:
         """The task's own metrics, after its own postprocessing of targets and predictions."""
-        rows = [row | {f"{side}_pretokenized": row[side] for side in _SIDES} for row in examples.fields]
+        rows = [
+            row | {f"{side}_pretokenized": row[side] for side in _SIDES} for row in examples.fields
+        ]
         postprocess = self._task.postprocess_fn
         targets = [postprocess(row["targets"], example=row, is_target=True) for row in rows]
-        answers = [postprocess(text, example=row, is_target=False) for text, row in zip(predictions, rows)]
+        answers = [
+            postprocess(text, example=row, is_target=False) for text, row in zip(predictions, rows)
+        ]
         scores: dict[str, float] = {}
         for function in self._task.predict_metric_fns:
-            scores |= {name: float(getattr(value, "value", value)) for name, value in function(targets, answers).items()}
+            scores |= {
+                name: float(getattr(value, "value", value))
+                for name, value in function(targets, answers).items()
+            }
         return scores
 
     def _check(self, split: str, vocabulary: Vocabulary) -> None:
         if split not in self._task.splits:
-            raise DataError(f"task {self.name} has no split {split!r}, only {', '.join(self._task.splits)}{nearest(split, list(self._task.splits))}")
+            raise DataError(
+                f"task {self.name} has no split {split!r}, only {', '.join(self._task.splits)}"
+                f"{nearest(split, list(self._task.splits))}"
+            )
         features = self._task.output_features
         for side in _SIDES:
             if side not in features:
-                raise DataError(f"task {self.name} has features {', '.join(features)}; {side} are needed")
+                raise DataError(
+                    f"task {self.name} has features {', '.join(features)}; {side} are needed"
+                )
             if _fingerprint(features[side].vocabulary) != vocabulary.fingerprint:
-                raise DataError(f"task {self.name} makes its {side} with {features[side].vocabulary}, the model reads {vocabulary.name}")
+                raise DataError(
+                    f"task {self.name} makes its {side} with {features[side].vocabulary}, "
+                    f"the model reads {vocabulary.name}"
+                )
 
-    def _read(self, split: str, vocabulary: Vocabulary, inputs_length: int, targets_length: int) -> Examples:
+    def _read(
+        self, split: str, vocabulary: Vocabulary, inputs_length: int, targets_length: int
+    ) -> Examples:
         dataset = self._task.get_dataset(sequence_length=None, split=split, shuffle=False)
         rows = list(tfds.as_numpy(dataset))
         if not rows:
@@ -118,12 +148,20 @@ class SeqioTask(ExamplesTask):
         fields = [_fields(row, vocabulary) for row in rows]
         ids = [str(row.get("id", f"{split}:{i}")) for i, row in enumerate(fields)]
         inputs, targets = ([row[side].tolist() for row in rows] for side in _SIDES)
-        return examples_from_tokens(ids, fields, inputs, targets, inputs_length, targets_length, Report(rows_read=len(rows)))
+        return examples_from_tokens(
+            ids, fields, inputs, targets, inputs_length, targets_length, Report(rows_read=len(rows))
+        )
 
 
 def _fields(row: dict, vocabulary: Vocabulary) -> dict:
-    """What an example holds besides tokens, in a form that JSON keeps; its text is that of before tokenisation."""
-    fields = {name: _plain(value) for name, value in row.items() if name.removesuffix("_pretokenized") not in _SIDES}
+    """What an example holds besides tokens, in a form that JSON keeps; its text is that of before
+    tokenisation.
+    """
+    fields = {
+        name: _plain(value)
+        for name, value in row.items()
+        if name.removesuffix("_pretokenized") not in _SIDES
+    }
     for side in _SIDES:
         text = row.get(f"{side}_pretokenized")
         fields[side] = vocabulary.decode(row[side]) if text is None else _plain(text)
@@ -133,13 +171,17 @@ def _fields(row: dict, vocabulary: Vocabulary) -> dict:
 def _plain(value: object) -> object:
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="replace")
-    if isinstance(value, np.ndarray | np.generic | tf.RaggedTensor | tf.compat.v1.ragged.RaggedTensorValue):
+    if isinstance(
+        value, np.ndarray | np.generic | tf.RaggedTensor | tf.compat.v1.ragged.RaggedTensorValue
+    ):
         return _plain(value.to_list() if hasattr(value, "to_list") else value.tolist())
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _fingerprint(vocabulary: seqio.Vocabulary) -> str | None:
-    """As ours (vocabulary.py), so that the same vocabulary is recognised; None for kinds that we have none of."""
+    """As ours (vocabulary.py), so that the same vocabulary is recognised; None for kinds that we
+    have none of.
+    """
     if isinstance(vocabulary, seqio.SentencePieceVocabulary):
         with tf.io.gfile.GFile(vocabulary.sentencepiece_model_file, "rb") as file:
             return sentencepiece_fingerprint(file.read(), vocabulary.extra_ids)

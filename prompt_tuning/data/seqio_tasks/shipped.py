@@ -1,6 +1,8 @@
-"""The labelled tasks that ship with the project as seqio tasks, and `shipped_tasks`, a mixture of all of them.
+"""The labelled tasks that ship with the project as seqio tasks, and `shipped_tasks`, a mixture of
+all of them.
 
-Importing this module registers them (MIXTURE_OR_TASK_MODULE). The same tasks as plain files are data/shipped.py's.
+Importing this module registers them (MIXTURE_OR_TASK_MODULE). The same tasks as plain files are
+data/shipped.py's.
 """
 
 import json
@@ -19,7 +21,9 @@ _COLUMNS = ("id", "inputs", "targets")
 
 
 def _columns_of_tsv(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    return dataset.map(lambda line: dict(zip(_COLUMNS, tf.unstack(tf.strings.split(line, "\t"), len(_COLUMNS)))))
+    return dataset.map(
+        lambda line: dict(zip(_COLUMNS, tf.unstack(tf.strings.split(line, "\t"), len(_COLUMNS))))
+    )
 
 
 def _normalised(text: str, **_) -> str:
@@ -38,7 +42,11 @@ for _name in SHIPPED:
         source=seqio.TextLineDataSource(
             {split: str(FOLDER / _name / f"{split}.tsv") for split in SPLITS}, skip_header_lines=1
         ),
-        preprocessors=[_columns_of_tsv, seqio.preprocessors.tokenize, seqio.preprocessors.append_eos_after_trim],
+        preprocessors=[
+            _columns_of_tsv,
+            seqio.preprocessors.tokenize,
+            seqio.preprocessors.append_eos_after_trim,
+        ],
         output_features={side: seqio.Feature(_VOCABULARY) for side in ("inputs", "targets")},
         postprocess_fn=_normalised,
         metric_fns=[accuracy],
