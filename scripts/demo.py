@@ -42,7 +42,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--task", default="gloss_category", choices=list(measure_tasks.LENGTHS))
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/demo"))
     args = parser.parse_args()
     out, started = args.out / args.task, time.monotonic()
