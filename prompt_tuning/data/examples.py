@@ -27,7 +27,7 @@ class Ragged:
     offsets: Int[np.ndarray, "bounds"]
 
     @classmethod
-    def from_rows(cls, rows: Sequence[Sequence[int]]) -> "Ragged":
+    def from_rows(cls, rows: Sequence[Sequence[int] | np.ndarray]) -> "Ragged":
         """Joins rows of token ids."""
         offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
         values = (
