@@ -19,7 +19,7 @@ class CachedTask(ExamplesTask):
       name: the task's, where the cache was made.
       cache_dir: the folder with its files, copied from there.
       labels: legal target texts, if its metrics need them.
-      metrics: names in metrics.py; seqio's own are not to be had here.
+      metrics: names in data/metrics; seqio's own are not to be had here.
     """
 
     name: str
@@ -29,6 +29,10 @@ class CachedTask(ExamplesTask):
 
     def __post_init__(self):
         check_metrics(self.metrics, has_labels=self.labels is not None)
+
+    @property
+    def label_texts(self) -> Sequence[str] | None:
+        return self.labels
 
     @property
     def splits(self) -> Collection[str]:

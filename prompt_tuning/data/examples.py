@@ -89,17 +89,22 @@ class Examples:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def take(self, indices: Sequence[int]) -> "Examples":
+        """These of the examples, in this order; one may come more than once."""
+        return Examples(
+            [self.ids[i] for i in indices],
+            Ragged.from_rows([self.inputs[i] for i in indices]),
+            Ragged.from_rows([self.targets[i] for i in indices]),
+            [self.fields[i] for i in indices],
+            self.report,
+        )
+
     def sample(self, count: int | None, seed: int = 0) -> "Examples":
         """`count` of the examples, drawn at random and kept in their order; all of them if None."""
         if count is None or count >= len(self):
             return self
-        kept = np.sort(np.random.default_rng(seed).permutation(len(self))[:count]).tolist()
-        return Examples(
-            [self.ids[i] for i in kept],
-            Ragged.from_rows([self.inputs[i] for i in kept]),
-            Ragged.from_rows([self.targets[i] for i in kept]),
-            [self.fields[i] for i in kept],
-            self.report,
+        return self.take(
+            np.sort(np.random.default_rng(seed).permutation(len(self))[:count]).tolist()
         )
 
 

@@ -33,7 +33,7 @@ class FilesTask(ExamplesTask):
         {hypothesis}"`.
       labels: the texts that are legal targets, or a mapping from what the file says to those texts.
       id_column: the column of example ids; without one an id is `file:row`.
-      metrics: names in metrics.py.
+      metrics: names in data/metrics.
       on_bad_row: "fail" stops at the first malformed row, "skip" leaves such rows out and counts
         them.
 
@@ -59,7 +59,7 @@ class FilesTask(ExamplesTask):
             )
         if self.labels is not None and not self.labels:
             raise DataError(f"task {self.name}: labels is empty: leave it out for free text")
-        check_metrics(self.metrics, has_labels=self.labels is not None)
+        check_metrics(self.metrics, self.labels is not None, fields=("inputs", "targets"))
 
     @property
     def splits(self) -> Collection[str]:

@@ -131,10 +131,11 @@ def _columns(header: list[str], cells: list[str]) -> Columns | RowError:
 
 def _read_jsonl(text: str, required: Sequence[str], path: Path) -> Iterator[NumberedRow]:
     for number, line in enumerate(text.split("\n"), start=1):
-        yield number, _json_columns(line, required)
+        yield number, json_columns(line, required)
 
 
-def _json_columns(line: str, required: Sequence[str]) -> Columns | RowError:
+def json_columns(line: str, required: Sequence[str]) -> Columns | RowError:
+    """A line of JSON Lines as columns, which have to be there."""
     try:
         check_unicode(line)
         columns = json.loads(line)

@@ -50,14 +50,23 @@ class Task(Protocol):
 
 
 class ExamplesTask:
-    """What all tasks with text targets share. A subclass has `load`, `score` and `splits`."""
+    """What all tasks with text targets share. A subclass has `load`, `score` and `splits`.
+
+    `log_examples` says whether predictions are also to be shown in TensorBoard.
+    """
 
     name: str
     metrics: Sequence[str]
+    log_examples: bool = False
 
     @property
     def metric(self) -> str:
         return self.metrics[0]
+
+    @property
+    def label_texts(self) -> Sequence[str] | None:
+        """The legal target texts in order; None for a free-text task."""
+        return None
 
     def load(
         self,
@@ -110,7 +119,8 @@ def load_examples(
 
 @dataclass(frozen=True)
 class TextTask:
-    """Plain text, one document a line, corrupted by an objective; scored by its held-out loss.
+    """Plain text, a document a line or a JSON object's "text", corrupted by an objective; scored by
+    its held-out loss.
 
     Attributes:
       name: what the task is called in reports.

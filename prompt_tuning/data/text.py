@@ -4,6 +4,8 @@ made into a task.
 The tasks are in objectives.py. Rows can be batched alone or mixed with others (mixtures.py).
 """
 
+import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,20 +18,26 @@ from prompt_tuning.data.cache import cached_arrays, short_hash
 from prompt_tuning.data.examples import DataError
 from prompt_tuning.data.objectives import Objective
 from prompt_tuning.data.paths import PathLike, Paths, expand, file_hash
+from prompt_tuning.data.tables import RowError, json_columns
+from prompt_tuning.data.templates import fill
 from prompt_tuning.data.vocabulary import EOS_ID, Vocabulary
 
 _OFFSET, _OBJECTIVE = 1, 2  # random streams, beside batches.py's
 _EOS = np.array([EOS_ID], np.int32)
+_JSON_LINES, _TEXT = (".json", ".jsonl"), "text"
 
 
 def load_tokens(
     paths: Paths, vocabulary: Vocabulary, cache_dir: PathLike | None = None
 ) -> Int[np.ndarray, "N"]:
-    """All documents of the files (one a line, blank lines left out) as one stream, each followed by
-    eos.
+    """All documents of the files as one stream, each followed by eos.
 
-    With `cache_dir` the stream is tokenised once. Raises DataError for bad UTF-8, naming file and
-    row, and for files without text.
+    A document is a line or, in .json and .jsonl files, the field "text" of a line's JSON object (as
+    C4 has it); files may be compressed, with .gz at the end. Documents without text are left out.
+    With `cache_dir` the stream is tokenised once. Text is read line by line, but the stream is held
+    in memory, 4 bytes a token and up to four times that while it is made and cached.
+
+    Raises DataError by file and row, and for files without text.
     """
     files = expand(paths)
     for file in files:
@@ -48,24 +56,45 @@ def load_tokens(
 
 def _tokenise(files: Sequence[Path], vocabulary: Vocabulary) -> Int[np.ndarray, "N"]:
     documents = [
-        np.array([*vocabulary.encode(line), EOS_ID], np.int32)
+        np.array([*vocabulary.encode(text), EOS_ID], np.int32)
         for file in files
-        for line in _lines(file)
+        for text in _documents(file)
     ]
     if not documents:
         raise DataError(f"no text in {', '.join(map(str, files))}")
     return np.concatenate(documents)
 
 
-def _lines(file: Path) -> Iterator[str]:
-    with open(file, "rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                text = line.decode("utf-8").strip()
-            except UnicodeDecodeError as error:
-                raise DataError(f"{file}, row {number}: not UTF-8 ({error.reason})") from error
-            if text:
-                yield text
+def _documents(file: Path) -> Iterator[str]:
+    in_json = file.name.removesuffix(".gz").endswith(_JSON_LINES)
+    for number, line in _lines(file):
+        try:
+            text = line.decode("utf-8").strip()
+            text = _text_of_json(text).strip() if in_json and text else text
+        except UnicodeDecodeError as error:
+            raise DataError(f"{file}, row {number}: not UTF-8 ({error.reason})") from error
+        except RowError as error:
+            raise DataError(f"{file}, row {number}: {error}") from error
+        if text:
+            yield text
+
+
+def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    """(row number, line), of which only one is in memory."""
+    number = 0
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                yield number, line
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{file}, after row {number}: cannot be read ({error})") from error
+
+
+def _text_of_json(line: str) -> str:
+    columns = json_columns(line, [_TEXT])
+    if isinstance(columns, RowError):
+        raise columns
+    return fill(_TEXT, columns)
 
 
 @lru_cache

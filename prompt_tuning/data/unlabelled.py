@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from prompt_tuning.data.examples import DataError, Examples, examples_from_text
 from prompt_tuning.data.tables import SUFFIXES, RowError, read_table
@@ -10,69 +11,88 @@ from prompt_tuning.data.templates import column_names, fill, without_control_cha
 from prompt_tuning.data.vocabulary import Vocabulary
 
 STANDARD_INPUT = "-"
-NumberedText = tuple[str, str]
+
+
+class Input(NamedTuple):
+    """A text to predict for, and the prompt it names, if texts do."""
+
+    id: str
+    text: str
+    prompt: str | None = None
 
 
 def read_inputs(
-    path: str, inputs: str = "inputs", id_column: str | None = None
-) -> list[NumberedText]:
-    """(id, text) of each input, in order.
+    path: str,
+    inputs: str = "inputs",
+    id_column: str | None = None,
+    prompt_column: str | None = None,
+) -> list[Input]:
+    """All inputs, in order.
 
     Args:
       path: a `.tsv`, `.csv` or `.jsonl` file, any other file with one input a line, or "-" for
         lines of standard input. A line's id is its number, also where lines are empty.
       inputs: a table's column, or a template of columns.
       id_column: a table's column of ids; without one an id is the row's number.
+      prompt_column: a table's column of prompt names.
 
     Raises:
       DataError: by file and row.
     """
+    is_table = Path(path).suffix in SUFFIXES
+    if prompt_column and not is_table:
+        raise DataError(
+            f"INPUT_FILE {path} has no columns: several prompts need a {', '.join(SUFFIXES)} table "
+            f"whose column {prompt_column!r} names one"
+        )
     if path == STANDARD_INPUT:
         return _lines(sys.stdin.buffer, "standard input")
     if not Path(path).is_file():
         raise DataError(f"no input file {path}: check INPUT_FILE")
-    if Path(path).suffix in SUFFIXES:
-        return _rows(path, inputs, id_column)
+    if is_table:
+        return _rows(path, inputs, id_column, prompt_column)
     with open(path, "rb") as file:
         return _lines(file, path)
 
 
 def unlabelled_examples(
-    texts: Sequence[NumberedText], vocabulary: Vocabulary, inputs_length: int, targets_length: int
+    texts: Sequence[Input], vocabulary: Vocabulary, inputs_length: int, targets_length: int
 ) -> Examples:
     """Examples with empty targets; long inputs are cut, and counted in the report."""
-    fields = [{"inputs": text, "targets": ""} for _, text in texts]
+    fields = [{"inputs": text.text, "targets": ""} for text in texts]
     return examples_from_text(
-        [name for name, _ in texts], fields, vocabulary, inputs_length, targets_length
+        [text.id for text in texts], fields, vocabulary, inputs_length, targets_length
     )
 
 
-def _lines(stream: Iterable[bytes], name: str) -> list[NumberedText]:
+def _lines(stream: Iterable[bytes], name: str) -> list[Input]:
     texts = []
     for number, line in enumerate(stream, start=1):
         try:
             text = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise DataError(f"{name}, line {number}: not UTF-8 ({error.reason})") from error
-        texts.append((str(number), without_control_characters(text)))
+        texts.append(Input(str(number), without_control_characters(text)))
     return _some(texts, name)
 
 
-def _rows(path: str, inputs: str, id_column: str | None) -> list[NumberedText]:
+def _rows(path: str, inputs: str, id_column: str | None, prompt_column: str | None) -> list[Input]:
     texts = []
-    needed = column_names(inputs) + ([id_column] if id_column else [])
-    for number, columns in read_table(path, needed):
+    optional = [column for column in (id_column, prompt_column) if column]
+    for number, columns in read_table(path, column_names(inputs) + optional):
         try:
             if isinstance(columns, RowError):
                 raise columns
             name = fill(id_column, columns) if id_column else str(number)
-            texts.append((name, without_control_characters(fill(inputs, columns)).strip()))
+            prompt = fill(prompt_column, columns) if prompt_column else None
+            text = without_control_characters(fill(inputs, columns)).strip()
+            texts.append(Input(name, text, prompt))
         except RowError as error:
             raise DataError(f"{path}, row {number}: {error}") from error
     return _some(texts, path)
 
 
-def _some(texts: list[NumberedText], name: str) -> list[NumberedText]:
+def _some(texts: list[Input], name: str) -> list[Input]:
     if not texts:
         raise DataError(f"{name}: no inputs")
     return texts

@@ -1,3 +1,6 @@
+import gzip
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,6 +26,16 @@ class Whole:
         return tokens, tokens[:1]
 
 
+def _flipped(data: bytes) -> bytes:
+    """With every bit of some bytes in the middle turned."""
+    middle = len(data) // 2
+    return (
+        data[:middle]
+        + bytes(255 - byte for byte in data[middle : middle + 50])
+        + data[middle + 50 :]
+    )
+
+
 def stream(length: int) -> np.ndarray:
     return np.arange(10, 10 + length, dtype=np.int32)
 
@@ -33,6 +46,58 @@ def test_documents_are_joined_by_eos_over_files_and_blank_lines(tmp_path, letter
     tokens = load_tokens([tmp_path / "a.txt", tmp_path / "b.txt"], letters)
     expected = [i for word in ("one", "two", "drei ä") for i in [*letters.encode(word), EOS_ID]]
     assert tokens.tolist() == expected and tokens.dtype == np.int32
+
+
+C4 = [
+    {"text": "A first\nline — and more.", "timestamp": "2019-04-25T12:57:54Z", "url": "http://a"},
+    {"text": " ", "timestamp": "2019-04-25T12:57:54Z", "url": "http://b"},
+    {"text": "Two.", "timestamp": "2019-04-25T12:57:54Z", "url": "http://c"},
+]
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_json_lines_as_c4_has_them(tmp_path, letters, suffix, compressed):
+    content = "\n".join(map(json.dumps, C4)).encode() + b"\n"
+    for shard in range(2):
+        name = f"c4-train.0000{shard}-of-00002{suffix}"
+        if compressed:
+            (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
+        else:
+            (tmp_path / name).write_bytes(content)
+    tokens = load_tokens(tmp_path / "c4-train.*", letters)
+    assert tokens.tolist() == [
+        i
+        for text in 2 * ["A first\nline — and more.", "Two."]
+        for i in [*letters.encode(text), EOS_ID]
+    ]
+
+
+@pytest.mark.parametrize(
+    "row, message",
+    [
+        (b'{"text": "broken', "row 2: not JSON"),
+        (b'["text"]', "row 2: a JSON object is needed, found list"),
+        (b'{"txt": "x"}', "row 2: no column 'text'; found 'txt'"),
+        (b'{"text": null}', "row 2: column 'text' holds None"),
+        (b'{"text": "\\ud800"}', "row 2: not UTF-8"),
+        (b"\xff", "row 2: not UTF-8"),
+    ],
+)
+def test_bad_json_lines_are_named_by_row(tmp_path, letters, row, message):
+    file = tmp_path / "c4.json.gz"
+    file.write_bytes(gzip.compress(b'{"text": "fine"}\n' + row + b"\n"))
+    with pytest.raises(DataError, match=f"c4.json.gz, {message}"):
+        load_tokens(file, letters)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: b"no gzip", _flipped])
+def test_damaged_archives_are_named(tmp_path, letters, damage):
+    file = tmp_path / "a.txt.gz"
+    lines = np.random.default_rng(0).integers(0, 10**9, 2000)
+    file.write_bytes(damage(gzip.compress("\n".join(map(str, lines)).encode())))
+    with pytest.raises(DataError, match=r"a.txt.gz, after row \d+: cannot be read"):
+        load_tokens(file, letters)
 
 
 def test_bad_utf8_and_missing_or_empty_files_are_named(tmp_path, letters):

@@ -21,20 +21,24 @@ def write(tmp_path):
     return write_file
 
 
+def pairs(*arguments):
+    return [(found.id, found.text) for found in unlabelled.read_inputs(*arguments)]
+
+
 def test_lines_keep_their_numbers(write):
     path = write("inputs.txt", "grün\r\n\n  two words \n".encode())
-    assert unlabelled.read_inputs(path) == [("1", "grün"), ("2", ""), ("3", "  two words ")]
+    assert pairs(path) == [("1", "grün"), ("2", ""), ("3", "  two words ")]
 
 
 def test_standard_input(monkeypatch):
     monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO(b"a\nb")))
-    assert unlabelled.read_inputs("-") == [("1", "a"), ("2", "b")]
+    assert pairs("-") == [("1", "a"), ("2", "b")]
 
 
 def test_a_column_or_a_template_of_a_table(write):
     path = write("inputs.tsv", b"key\tleft\tright\nx\tcat\tdog\ny\tred\tblue\n")
-    assert unlabelled.read_inputs(path, "left") == [("2", "cat"), ("3", "red")]
-    assert unlabelled.read_inputs(path, "{left} or {right}?", "key") == [
+    assert pairs(path, "left") == [("2", "cat"), ("3", "red")]
+    assert pairs(path, "{left} or {right}?", "key") == [
         ("x", "cat or dog?"),
         ("y", "red or blue?"),
     ]
@@ -42,7 +46,15 @@ def test_a_column_or_a_template_of_a_table(write):
 
 def test_jsonl(write):
     path = write("inputs.jsonl", b'{"inputs": "a"}\n{"inputs": 3}\n')
-    assert unlabelled.read_inputs(path) == [("1", "a"), ("2", "3")]
+    assert pairs(path) == [("1", "a"), ("2", "3")]
+
+
+def test_rows_may_name_a_prompt(write):
+    path = write("inputs.csv", b"inputs,task\na,spam\nb,rte\n")
+    found = unlabelled.read_inputs(path, prompt_column="task")
+    assert [(text.text, text.prompt) for text in found] == [("a", "spam"), ("b", "rte")]
+    with pytest.raises(DataError, match="a.txt has no columns: several prompts need a .* 'task'"):
+        unlabelled.read_inputs(write("a.txt", b"a"), prompt_column="task")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +83,9 @@ def test_a_missing_file():
 
 def test_examples_have_no_targets():
     vocabulary = ByteVocabulary()
-    found = unlabelled.unlabelled_examples([("1", "ab"), ("2", "abcdef")], vocabulary, 4, 3)
+    found = unlabelled.unlabelled_examples(
+        [unlabelled.Input("1", "ab"), unlabelled.Input("2", "abcdef")], vocabulary, 4, 3
+    )
     assert found.ids == ["1", "2"]
     np.testing.assert_array_equal(found.inputs[0], [*vocabulary.encode("ab"), 1])
     assert len(found.inputs[1]) == 4 and found.report.inputs_truncated == 1

@@ -1,0 +1,124 @@
+"""SQuAD 1.1 and the out-of-domain sets of the MRQA 2019 shared task, in T5's text format.
+
+Rows are those of TensorFlow Datasets' `squad/v1.1` and `mrqa`, of the files that both distribute,
+or of the Hugging Face repositories `rajpurkar/squad` and `mrqa-workshop/mrqa`, in folders called
+squad and mrqa. Inputs begin with "question:", not with a task's name, so these tasks have no
+variant without one.
+"""
+
+import re
+import string
+from collections.abc import Callable, Iterable, Sequence
+
+from prompt_tuning.data.benchmarks.benchmark import Benchmark, Fields, Files, Row
+from prompt_tuning.data.benchmarks.text import column
+from prompt_tuning.data.tables import RowError
+
+_PUNCTUATION = re.compile(f"([{re.escape(string.punctuation)}])")
+_SPACE = re.compile(r"[\t\n\f\r ]+")  # what \s is to RE2, which T5 uses
+_METRICS = ("squad",)
+_TRAIN_EXAMPLES = 87_599
+
+# Our name -> the shared task's, in files and in the "subset" column.
+MRQA_OUT_OF_DOMAIN = {
+    "bio_asq": "BioASQ",
+    "drop": "DROP",
+    "duo_rc": "DuoRC.ParaphraseRC",
+    "race": "RACE",
+    "relation_extraction": "RelationExtraction",
+    "textbook_qa": "TextbookQA",
+}
+
+
+def squad_text(row: Row, training: bool) -> list[Fields]:
+    """T5's form of SQuAD: `question: ... context: ...`, and the first answer as target."""
+    del training
+    return [_fields(row["id"], row, row["answers"]["text"])]
+
+
+def mrqa_text(row: Row, training: bool) -> list[Fields]:
+    """The same text from MRQA's rows, as prompt tuning's own preprocessor has it."""
+    del training
+    return [_fields(row["qid"], row, row["answers"])]
+
+
+def _fields(name: str, row: Row, answers: Sequence[str]) -> Fields:
+    """Inputs, the first answer as target, and all "answers" for the metric, which takes the best."""
+    if not answers:
+        raise RowError(f"question {name} has no answer: SQuAD 1.1 and MRQA have one or more")
+    question, context = (_pad_punctuation(column(row, name)) for name in ("question", "context"))
+    padded = [_pad_punctuation(answer) for answer in answers]
+    return {
+        "inputs": _SPACE.sub(" ", f"question: {question} context: {context}"),
+        "targets": padded[0],
+        "id": name,
+        "answers": padded,
+    }
+
+
+def _pad_punctuation(text: str) -> str:
+    """Spaces around ASCII punctuation, and no two spaces in a row."""
+    return _SPACE.sub(" ", _PUNCTUATION.sub(r" \1 ", text))
+
+
+def _of_squad(document: Row) -> Iterable[Row]:
+    """Rows of SQuAD's one JSON document of articles, paragraphs and questions."""
+    for article in document["data"]:
+        for paragraph in article["paragraphs"]:
+            for question in paragraph["qas"]:
+                answers = [answer["text"] for answer in question["answers"]]
+                yield {
+                    "id": question["id"],
+                    "question": question["question"],
+                    "context": paragraph["context"],
+                    "answers": {"text": answers},
+                }
+
+
+def _of_mrqa(line: Row) -> Iterable[Row]:
+    """Rows of a context with its questions; the first line of a file is a header."""
+    for question in line.get("qas", ()):
+        yield {
+            "qid": question["qid"],
+            "question": question["question"].strip(),
+            "context": line["context"].strip(),
+            "answers": question["answers"],
+        }
+
+
+def _of_subset(subset: str) -> Callable[[Row], Iterable[Row]]:
+    """Rows of one of MRQA's sets, which share their files on Hugging Face."""
+    return lambda row: [row] if row["subset"] == subset else []
+
+
+def _mrqa(name: str, subset: str) -> Benchmark:
+    stem = subset.removesuffix(".ParaphraseRC")  # the shared task's download script drops it
+    return Benchmark(
+        name=f"mrqa_{name}_v100",
+        tfds=f"mrqa/{name}:1.0.0",
+        splits={"validation": "test"},
+        official=Files({"validation": f"{stem}*.jsonl"}, _of_mrqa),
+        hugging_face=Files({"validation": "mrqa/plain_text/test*"}, _of_subset(subset)),
+        text=mrqa_text,
+        labels=None,
+        metrics=_METRICS,
+        train_examples=0,
+    )
+
+
+BENCHMARKS: tuple[Benchmark, ...] = (
+    Benchmark(
+        name="squad_v010_allanswers",
+        tfds="squad/v1.1:3.0.0",
+        splits={"train": "train", "validation": "validation"},
+        official=Files({"train": "train-v1.1.json", "validation": "dev-v1.1.json"}, _of_squad),
+        hugging_face=Files(
+            {split: f"squad/plain_text/{split}*" for split in ("train", "validation")}
+        ),
+        text=squad_text,
+        labels=None,
+        metrics=_METRICS,
+        train_examples=_TRAIN_EXAMPLES,
+    ),
+    *(_mrqa(name, subset) for name, subset in MRQA_OUT_OF_DOMAIN.items()),
+)

@@ -1,0 +1,192 @@
+import pytest
+
+seqio = pytest.importorskip("seqio", reason="needs the [seqio] extra")
+tfds = pytest.importorskip("tensorflow_datasets", reason="needs the [seqio] extra")
+
+import numpy as np
+import tensorflow as tf
+
+from prompt_tuning.data.benchmarks import super_glue
+from prompt_tuning.data.benchmarks.names import find_benchmark
+from prompt_tuning.data.benchmarks.rows import Folder, Tfds
+from prompt_tuning.data.examples import DataError
+from prompt_tuning.data.seqio_tasks import benchmarks, find_task, tfds_rows
+from prompt_tuning.data.vocabulary import ByteVocabulary, SentencePieceVocabulary
+from tests.data.benchmarks.helpers import OFFICIAL
+from tests.data.helpers import POCKET
+
+BYTES = ByteVocabulary(extra_ids=10)
+LENGTHS = {"inputs": 48, "targets": 6}
+CONFIGS = {task.tfds: task for task in super_glue.BENCHMARKS}  # wsc.fixed once
+
+
+@pytest.fixture(scope="module")
+def pieces() -> SentencePieceVocabulary:
+    return SentencePieceVocabulary(POCKET, 20)
+
+
+@pytest.fixture(autouse=True)
+def empty_registry():
+    """Whatever a test registers goes again."""
+    before = [*seqio.TaskRegistry.names()], [*seqio.MixtureRegistry.names()]
+    yield
+    for registry, names in zip((seqio.TaskRegistry, seqio.MixtureRegistry), before):
+        for name in set(registry.names()) - set(names):
+            registry.remove(name)
+
+
+def mocked_rows(builder, *_, **__):
+    """Rows that fit the schema; WSC's pronoun stands where the row says."""
+    rows = {
+        "span1_text": "he",
+        "span2_text": "it",
+        "text": "he saw it .",
+        "span1_index": 0,
+        "span2_index": 2,
+        "idx": 1,
+        "label": 1,
+    }
+    return tf.data.Dataset.from_tensors(rows).repeat(3)
+
+
+def mocked(benchmark):
+    own = {"as_dataset_fn": mocked_rows} if "wsc" in benchmark.tfds else {}
+    return tfds.testing.mock_data(num_examples=5, **own)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_of_tfds_becomes_examples(name, pieces):
+    benchmark = CONFIGS[name]
+    task = find_benchmark(f"task_index_{benchmark.name}", Tfds())
+    with mocked(benchmark):
+        for split in benchmark.splits:
+            examples = task.load(split, pieces, 512, 64)
+            assert len(examples) >= (3 if "wsc" in name else 5)
+            assert all(fields["targets"] for fields in examples.fields)
+            if benchmark.labels:
+                assert {row["targets"] for row in examples.fields} <= set(benchmark.labels)
+    # The last split's; AX-g's other metric needs pairs, which made-up numbers do not have.
+    right = [row["targets"] for row in examples.fields]
+    deciding = benchmark.metrics[0]
+    assert deciding in task.score_fields(examples.fields, right, pieces, [deciding])
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_rows_of_official_files_are_those_that_tfds_makes_of_them(name, tmp_path):
+    benchmark = CONFIGS[name]
+    builder = tfds.builder(name, data_dir=tmp_path)
+    for split, file in benchmark.official.paths.items():
+        path = str(OFFICIAL / file)
+        of_split = {} if "pronoun" in name else {"split": tfds.Split(split)}
+        made = builder._generate_examples(path, **of_split)
+        labels = dict(builder.info.features.items()).get("label")
+        expected = [
+            row | ({"label": _encoded(labels, row["label"])} if labels else {}) for _, row in made
+        ]
+        found = [row for _, row in Folder(OFFICIAL).rows(benchmark, split)]
+        columns = expected[0].keys() & found[0].keys()
+        assert columns >= {*builder.info.features} - {"start1", "start2", "end1", "end2"}
+        assert [{name: row[name] for name in columns} for row in found] == [
+            {name: row[name] for name in columns} for row in expected
+        ]
+
+
+def _encoded(labels, label):
+    return -1 if label == -1 else labels.encode_example(label)
+
+
+# One of each way to make tokens; what the texts are is the same code on both sides.
+NAMES = [
+    "super_glue_boolq_v102",
+    "taskless_super_glue_record_v102_examples",
+    "super_glue_wsc_and_dev_v102_simple",
+    "task_index_super_glue_wic_v102",
+    "byt5_task_index_dpr_v001_simple",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_seqio_s_task_has_the_tokens_of_ours(name, pieces):
+    vocabulary = BYTES if name.startswith("byt5_") else pieces
+    ours = find_benchmark(name, Folder(OFFICIAL))
+    theirs = benchmarks.register(name, vocabulary, OFFICIAL)
+    assert list(theirs.splits) == list(ours.splits)
+    for split in {"train", list(ours.splits)[1]}:
+        examples = ours.load(split, vocabulary, LENGTHS["inputs"], LENGTHS["targets"])
+        rows = list(theirs.get_dataset(LENGTHS, split=split, shuffle=False).as_numpy_iterator())
+        assert len(rows) == len(examples)
+        for index, row in enumerate(rows):
+            assert row["inputs"].tolist() == examples.inputs[index].tolist()
+            assert row["targets"].tolist() == examples.targets[index].tolist()
+
+
+@pytest.mark.parametrize(
+    "name, split, wrong",
+    [
+        ("super_glue_cb_v102", "train", "neutral"),
+        ("super_glue_multirc_v102", "train", "False"),
+        ("super_glue_record_v102", "validation", "Tolm"),
+        ("super_glue_wsc_v102_simple_eval", "validation", "the man"),
+        ("super_glue_axb_v102", "test", "entailment"),
+        ("super_glue_axg_v102", "test", "entailment"),
+    ],
+)
+def test_seqio_s_scores_are_ours(name, split, wrong, pieces):
+    ours = find_benchmark(name, Folder(OFFICIAL))
+    examples = ours.load(split, pieces, 64, 8)
+    benchmarks.register(name, pieces, OFFICIAL)
+    theirs = find_task(name)
+    seen = theirs.load(split, pieces, 64, 8)
+    predictions = [row["targets"] for row in examples.fields]
+    for texts in (predictions, [wrong, *predictions[1:]]):
+        scores = ours.score(examples, texts, pieces)
+        scores.pop("illegal_rate", None)
+        assert theirs.score(seen, texts, pieces) == pytest.approx(scores)
+    assert theirs.metric == ours.metric
+
+
+def test_a_mixture_is_registered_with_its_members_and_rates(pieces):
+    name = "task_index_super_glue_with_dpr_v102_examples_proportional"
+    mixture = benchmarks.register(name, pieces, OFFICIAL)
+    ours = find_benchmark(name, Folder(OFFICIAL))
+    assert {task.name: mixture.get_rate(task) for task in mixture.tasks} == dict(ours.rates)
+    rows = mixture.get_dataset(LENGTHS, split="train", num_epochs=1, shuffle=False)
+    sentinels = {row["inputs"][0] for row in rows.take(50).as_numpy_iterator()}
+    assert pieces.sentinel_id(4) in sentinels  # ReCoRD, of which there is most
+    assert sentinels <= {pieces.sentinel_id(index) for index in range(8)}
+    assert benchmarks.register(name, pieces, OFFICIAL) is mixture
+
+
+def test_the_wrong_vocabulary_is_refused_at_registration(pieces):
+    with pytest.raises(DataError, match="byt5_super_glue_cb_v102 is made of bytes"):
+        benchmarks.register("byt5_super_glue_cb_v102", pieces, OFFICIAL)
+    assert benchmarks.register("byt5_super_glue_cb_v102", None, OFFICIAL)
+
+
+def test_rows_are_plain_python():
+    with tfds.testing.mock_data(num_examples=2):
+        first, _ = tfds_rows.read("super_glue/record:1.0.2", "train")
+    assert isinstance(first["passage"], str) and type(first["idx"]["query"]) is int
+    assert isinstance(first["entities"], list) and isinstance(first["entities"][0], str)
+
+
+def test_what_tfds_cannot_give_is_named_with_the_flags(tmp_path, monkeypatch):
+    def load(name, split, data_dir, shuffle_files):
+        assert data_dir == str(tmp_path) and not shuffle_files
+        raise ConnectionError("no way out")
+
+    monkeypatch.setattr(tfds, "load", load)
+    task = find_benchmark("super_glue_cb_v102", Tfds(tmp_path))
+    with pytest.raises(
+        DataError, match="cannot give super_glue/cb:1.0.2, .*no way out. Change TFDS_DATA_DIR"
+    ):
+        task.load("train", BYTES if task.form.bytes else SentencePieceVocabulary(POCKET), 8, 8)
+
+
+def test_a_cache_of_tfds_rows_serves_again(tmp_path, pieces, monkeypatch):
+    task = find_benchmark("super_glue_cb_v102", Tfds())
+    with tfds.testing.mock_data(num_examples=3):
+        made = task.load("train", pieces, 32, 4, cache_dir=tmp_path)
+    monkeypatch.setattr(tfds_rows, "read", lambda *_: pytest.fail("read again"))
+    again = task.load("train", pieces, 32, 4, cache_dir=tmp_path)
+    assert again.ids == made.ids and np.array_equal(again.inputs.values, made.inputs.values)
