@@ -16,6 +16,7 @@ from prompt_tuning import train
 from prompt_tuning.checkpoints import learned
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import tasks
+from prompt_tuning.data import unlabelled
 from prompt_tuning.data.files import FilesTask as FilesTask
 from prompt_tuning.data.shipped import shipped_task as shipped_task
 from prompt_tuning.evaluation import evaluator
@@ -24,7 +25,6 @@ from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import files as prompt_files
 from prompt_tuning.prompts import initializers
 from prompt_tuning.training import loop
-from prompt_tuning.training import partition
 from prompt_tuning.training import sharding
 
 LENGTHS = {"inputs": 128, "targets": 8}
@@ -90,10 +90,9 @@ def predict(
     batch_size: int = 8,
 ) -> list[str]:
     """The text that the model, with this prompt or without one, gives for each input."""
-    method, params = _adapted(model, prompt)
-    numbered = [(str(number), text) for number, text in enumerate(texts)]
+    inputs = [unlabelled.Input(str(number), text) for number, text in enumerate(texts)]
     lengths = train.feature_lengths(task_feature_lengths)
-    rows = infer.predict_texts(model, method, params, numbered, lengths, batch_size)
+    rows = infer.predict_texts(model, _adapted(model, prompt), inputs, lengths, batch_size)
     return [row["prediction"] for row in rows]
 
 
@@ -107,27 +106,26 @@ def score(
     batch_size: int = 32,
 ) -> dict[str, float]:
     """The task's metrics on a split, with this prompt or without one."""
-    method, params = _adapted(model, prompt)
-    layout = sharding.Layout()
-    adapted, mesh = method.network(model), layout.mesh()
+    adapted, layout = _adapted(model, prompt), sharding.Layout()
+    mesh = layout.mesh()
     options = evaluator.Options(
         split,
         *train.feature_lengths(task_feature_lengths),
         batch_size,
         sharding=sharding.batch_rows(mesh),
     )
-    evaluation = evaluator.Evaluator(adapted, model, task, options)
-    return evaluator.flat_scores(evaluation(layout.put_params(adapted, params, mesh)))
+    evaluation = evaluator.Evaluator(adapted.network, model, task, options)
+    params = layout.put_params(adapted.network, adapted.params, mesh)
+    return evaluator.flat_scores(evaluation(params))
 
 
-def _adapted(
-    model: weights.FrozenModel, prompt: Prompt | None
-) -> tuple[methods.Method, partition.Flat]:
+def _adapted(model: weights.FrozenModel, prompt: Prompt | None) -> learned.Adapted:
     if prompt is None:
-        return methods.Method(), model.params
+        return learned.adapt(model, methods.Method(), None)
     prompt_files.check_prompt(prompt, "given", width=model.config.d_model)
     method = soft_prompt.SoftPrompt(len(prompt))
-    return method, model.params | {method.trainable[0]: np.asarray(prompt)}
+    params = model.params | {method.trainable[0]: np.asarray(prompt)}
+    return learned.Adapted(method.network(model), params)
 
 
 def _initializer(

@@ -3,7 +3,8 @@
 `evaluate` is plain Python and needs no gin; `main` makes its arguments from gin files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+import contextlib
 import logging
 import os
 import pathlib
@@ -13,11 +14,14 @@ import jax
 from prompt_tuning.checkpoints import learned
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import tasks
-from prompt_tuning.evaluation import evaluate as files
+from prompt_tuning.evaluation import decoders
+from prompt_tuning.evaluation import ensemble
 from prompt_tuning.evaluation import evaluator
+from prompt_tuning.evaluation import reports
 from prompt_tuning.methods import method as methods
 from prompt_tuning.train import feature_lengths
 from prompt_tuning.training import sharding
+from prompt_tuning.training import writers
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +33,10 @@ def evaluate(
     *,
     output_dir: str | os.PathLike,
     task_feature_lengths: Mapping[str, int],
-    prompt_file: str | os.PathLike | None = None,
+    prompt_file: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
     split: str = "validation",
+    decoder: decoders.Decoder = decoders.Greedy(),
+    combine: ensemble.Combine = ensemble.majority_vote,
     batch_size: int = 32,
     max_examples: int | None = None,
     cache_dir: str | None = None,
@@ -38,8 +44,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Evaluates a prompt on every example of a split, and writes what came of it.
 
-    In `output_dir`: metrics.json, and predictions.jsonl (`predictions-TASK.jsonl` in a mixture)
-    where the task has target texts.
+    In `output_dir`: metrics.json and TensorBoard scalars, and predictions.jsonl
+    (`predictions-TASK.jsonl` in a mixture) where the task has target texts.
 
     Args:
       model: the frozen model.
@@ -47,9 +53,12 @@ def evaluate(
       task: a task or mixture.
       output_dir: where results are written (EVAL_OUTPUT_DIR).
       task_feature_lengths: {"inputs": T, "targets": L}, in tokens (TASK_FEATURE_LENGTHS).
-      prompt_file: a prompt file, or the MODEL_DIR of a run, of which the best is taken; None
-        evaluates a method that trains nothing (PROMPT_FILE).
+      prompt_file: a prompt file, or the MODEL_DIR of a run, of which the best is taken; a list of
+        them is an ensemble; None evaluates a method that trains nothing (PROMPT_FILE).
       split: of the task (EVAL_SPLIT).
+      decoder: the way to predict (DECODER).
+      combine: what makes the answers of an ensemble one: `majority_vote` or
+        `mean_log_probability`.
       batch_size: B, examples at once over all devices (BATCH_SIZE).
       max_examples: evaluate a fixed random part of the split.
       cache_dir: where tokenised data is kept, if anywhere.
@@ -67,11 +76,15 @@ def evaluate(
         max_examples,
         cache_dir,
         sharding.batch_rows(mesh),
+        decoder,
     )
-    adapted = method.network(model)
-    evaluation = evaluator.Evaluator(adapted, model, task, options)
-    params = learned.adapted_params(model, method, prompt_file)
-    outcomes = evaluation(layout.put_params(adapted, params, mesh))
+    if isinstance(prompt_file, Sequence) and not isinstance(prompt_file, str):
+        adapted = learned.adapt_by_row(model, method, prompt_file, rows=batch_size)
+        members = ensemble.Members(adapted.bank, combine)
+    else:
+        adapted, members = learned.adapt(model, method, prompt_file), None
+    evaluation = evaluator.Evaluator(adapted.network, model, task, options, members)
+    outcomes = evaluation(layout.put_params(adapted.network, adapted.params, mesh))
     scores = evaluator.flat_scores(outcomes)
     if jax.process_index() == 0:
         _write(pathlib.Path(output_dir), outcomes, scores)
@@ -84,8 +97,10 @@ def _write(
     for name, outcome in outcomes.items():
         if outcome.predictions:
             file = f"predictions-{name.replace('/', '-')}.jsonl" if name else "predictions.jsonl"
-            files.write_predictions(folder / file, outcome.predictions)
-    files.write_metrics(folder / "metrics.json", scores)
+            reports.write_predictions(folder / file, outcome.predictions)
+    reports.write_metrics(folder / "metrics.json", scores)
+    with contextlib.closing(writers.ScalarWriter(folder)) as writer:
+        writer(0, {f"eval/{name}": value for name, value in scores.items()})
     for name, value in scores.items():
         log.info("%s %.4g", name, value)
     log.info("Written to %s", folder)

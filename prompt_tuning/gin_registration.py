@@ -17,6 +17,8 @@ from prompt_tuning.data import files
 from prompt_tuning.data import objectives
 from prompt_tuning.data import shipped
 from prompt_tuning.data import tasks
+from prompt_tuning.evaluation import decoders
+from prompt_tuning.evaluation import ensemble
 from prompt_tuning.methods import method
 from prompt_tuning.methods import model_tuning
 from prompt_tuning.methods import soft_prompt
@@ -52,6 +54,13 @@ PARTS = [
     optimizers.adamw,
     optimizers.muon,
     optimizers.warmup_cosine,
+    # Ways to predict.
+    decoders.Greedy,
+    decoders.Sample,
+    decoders.BeamSearch,
+    decoders.RankLabels,
+    ensemble.majority_vote,
+    ensemble.mean_log_probability,
     # Tasks.
     shipped.find_task,
     files.FilesTask,

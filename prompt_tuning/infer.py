@@ -6,18 +6,19 @@
 import collections
 from collections.abc import Iterator, Mapping, Sequence
 import json
-import os
 
 import jax
 
 from prompt_tuning.checkpoints import learned
 from prompt_tuning.checkpoints import weights
+from prompt_tuning.data import tables
 from prompt_tuning.data import unlabelled
-from prompt_tuning.evaluation import evaluate as files
+from prompt_tuning.data.examples import DataError
+from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import predict
+from prompt_tuning.evaluation import reports
 from prompt_tuning.methods import method as methods
 from prompt_tuning.train import feature_lengths
-from prompt_tuning.training import partition
 from prompt_tuning.training import sharding
 
 STANDARD_OUTPUT = "-"
@@ -28,38 +29,61 @@ def infer(
     method: methods.Method,
     *,
     task_feature_lengths: Mapping[str, int],
-    prompt_file: str | os.PathLike | None = None,
+    prompt_file: learned.Path | Mapping[str, learned.Path] | None = None,
     input_file: str = unlabelled.STANDARD_INPUT,
     output_file: str = STANDARD_OUTPUT,
     inputs: str = "inputs",
     id_column: str | None = None,
+    prompt_column: str = "prompt",
+    decoder: decoders.Decoder = decoders.Greedy(),
+    labels: Sequence[str] | None = None,
     batch_size: int = 32,
     layout: sharding.Layout = sharding.Layout(),
 ) -> None:
-    """Writes {"id", "inputs", "prediction"}, a JSON line for each input, in their order.
+    """Writes {"id", "inputs", "prediction", "score"}, a JSON line for each input, in their order.
 
     Args:
       model: the frozen model.
       method: what is added to it.
       task_feature_lengths: {"inputs": T, "targets": L}, in tokens (TASK_FEATURE_LENGTHS).
       prompt_file: a prompt file, or the MODEL_DIR of a run, of which the best is taken; None for a
-        method that trains nothing (PROMPT_FILE).
+        method that trains nothing. A mapping of names to such serves several tasks at once: each
+        row of a table then names its own in `prompt_column` (PROMPT_FILE).
       input_file: lines of text, a .tsv, .csv or .jsonl table, or "-", standard input (INPUT_FILE).
       output_file: or "-", standard output (OUTPUT_FILE).
       inputs: a table's column, or a template of columns (INPUTS).
       id_column: a table's column of ids (ID_COLUMN).
+      prompt_column: a table's column of prompt names.
+      decoder: the way to predict (DECODER).
+      labels: what `RankLabels` chooses among (CLASS_LABELS).
       batch_size: B, examples at once over all devices (BATCH_SIZE).
       layout: how arrays lie on the devices.
     """
-    texts = unlabelled.read_inputs(input_file, inputs, id_column)
-    params = learned.adapted_params(model, method, prompt_file)
+    several = isinstance(prompt_file, Mapping)
+    texts = unlabelled.read_inputs(
+        input_file, inputs, id_column, prompt_column if several else None
+    )
+    if several:
+        which = _which(texts, list(prompt_file), input_file)
+        paths = list(prompt_file.values())
+        adapted = learned.adapt_by_row(model, method, paths, rows=batch_size)
+    else:
+        which, adapted = None, learned.adapt(model, method, prompt_file)
     predictions = predict_texts(
-        model, method, params, texts, feature_lengths(task_feature_lengths), batch_size, layout
+        model,
+        adapted,
+        texts,
+        feature_lengths(task_feature_lengths),
+        batch_size,
+        which=which,
+        decoder=decoder,
+        labels=labels,
+        layout=layout,
     )
     if jax.process_index() > 0:
         collections.deque(predictions, maxlen=0)  # computes its share; process 0 writes
     elif output_file != STANDARD_OUTPUT:
-        files.write_predictions(output_file, predictions)
+        reports.write_predictions(output_file, predictions)
     else:
         for row in predictions:
             print(json.dumps(row, ensure_ascii=False), flush=True)
@@ -67,23 +91,47 @@ def infer(
 
 def predict_texts(
     model: weights.FrozenModel,
-    method: methods.Method,
-    params: partition.Flat,
-    texts: Sequence[unlabelled.NumberedText],
+    adapted: learned.Adapted,
+    texts: Sequence[unlabelled.Input],
     lengths: tuple[int, int],
     batch_size: int,
+    *,
+    which: Sequence[int] | None = None,
+    decoder: decoders.Decoder = decoders.Greedy(),
+    labels: Sequence[str] | None = None,
     layout: sharding.Layout = sharding.Layout(),
 ) -> Iterator[predict.Prediction]:
-    """Yields {"id", "inputs", "prediction"} for each (id, text); `lengths` are (T, L)."""
+    """Yields {"id", "inputs", "prediction", "score"} for each text.
+
+    `lengths` are (T, L); `which` says which prompt of the bank each text takes.
+    """
     mesh = layout.mesh()
     sharding.check_batch_size(batch_size, 1, mesh)
-    adapted = method.network(model)
     predictor = predict.Predictor(
-        adapted, model.vocabulary, batch_size, *lengths, sharding=sharding.batch_rows(mesh)
+        adapted.network,
+        model.vocabulary,
+        batch_size,
+        *lengths,
+        sharding=sharding.batch_rows(mesh),
+        decoder=decoder,
+        labels=labels,
     )
     examples = unlabelled.unlabelled_examples(texts, model.vocabulary, *lengths)
-    for row in predictor(layout.put_params(adapted, params, mesh), examples):
-        yield {name: row[name] for name in ("id", "inputs", "prediction")}
+    params = layout.put_params(adapted.network, adapted.params, mesh)
+    for row in predictor(params, examples, adapted.bank, which):
+        del row["targets"]
+        yield row
+
+
+def _which(texts: Sequence[unlabelled.Input], names: Sequence[str], file: str) -> list[int]:
+    """The number of the prompt that each text names."""
+    for text in texts:
+        if text.prompt not in names:
+            raise DataError(
+                f"{file}, {text.id}: PROMPT_FILE has no prompt {text.prompt!r}, only "
+                f"{', '.join(names)}{tables.nearest(text.prompt, names)}"
+            )
+    return [names.index(text.prompt) for text in texts]
 
 
 def main() -> None:

@@ -13,11 +13,12 @@ import optax
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import batches as data_batches
 from prompt_tuning.data import tasks
+from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import evaluator
 from prompt_tuning.methods import method as methods
+from prompt_tuning.t5 import parameters
 from prompt_tuning.training import loop
 from prompt_tuning.training import optimizers
-from prompt_tuning.training import partition
 from prompt_tuning.training import sharding
 
 
@@ -35,6 +36,7 @@ def train(
     accumulate: int = 1,
     train_split: str = "train",
     eval_split: str = "validation",
+    decoder: decoders.Decoder = decoders.Greedy(),
     eval_period: int | None = 100,
     max_eval_examples: int | None = None,
     metric: str | None = None,
@@ -63,6 +65,7 @@ def train(
       accumulate: cut each batch into this many parts whose gradients add up.
       train_split: split to train on.
       eval_split: split to evaluate on while training.
+      decoder: the way to predict in evaluations (DECODER).
       eval_period: steps between evaluations; None for none at all (EVAL_PERIOD).
       max_eval_examples: evaluate on a fixed random part of the split.
       metric: score that tells the best evaluation, "-name" if lower is better; None for the task's.
@@ -91,6 +94,7 @@ def train(
         jax.process_index(),
         jax.process_count(),
     )
+    metric = metric or task.metric
     evaluate = None
     if eval_period is not None:
         options = evaluator.Options(
@@ -101,9 +105,10 @@ def train(
             max_eval_examples,
             cache_dir,
             sharding.batch_rows(mesh),
+            decoder,
         )
         evaluate = _evaluation(
-            model, method, task, options, sharding.put_batch(batches(0)[0], mesh)
+            model, method, task, options, metric, sharding.put_batch(batches(0)[0], mesh)
         )
     return loop.train(
         model,
@@ -116,7 +121,7 @@ def train(
         eval_period=eval_period or train_steps,
         save_period=save_period,
         log_period=log_period,
-        metric=metric or task.metric,
+        metric=metric,
         patience=patience,
         seed=seed,
         accumulate=accumulate,
@@ -146,11 +151,17 @@ def _evaluation(
     method: methods.Method,
     task: tasks.Task,
     options: evaluator.Options,
+    metric: str,
     batch: Mapping[str, jax.Array],
-) -> Callable[[partition.Flat, int], loop.Scores]:
-    """The loop's `evaluate`: the task's scores, and diagnostics of one batch."""
+) -> Callable[[parameters.Flat, int], loop.Scores]:
+    """The loop's `evaluate`: the task's scores, and diagnostics of one batch.
+
+    Raises ValueError if `metric` will be none of the scores.
+    """
     model = method.network(base)
-    return evaluator.with_diagnostics(evaluator.Evaluator(model, base, task, options), model, batch)
+    evaluation = evaluator.Evaluator(model, base, task, options)
+    loop.signed_score(dict.fromkeys(evaluation.score_names, 0.0), metric)
+    return evaluator.with_diagnostics(evaluation, model, batch)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Eight virtual devices for every test, set before JAX counts them; a model and data on disk."""
 
+import hypothesis
 import jax
 import pytest
 
@@ -9,6 +10,10 @@ from prompt_tuning.data.vocabulary import SentencePieceVocabulary
 from prompt_tuning.t5 import config as t5_config
 
 jax.config.update("jax_num_cpu_devices", 8)
+
+# Shared machines stall at random; the same cases every time, and no limit on how long one takes.
+hypothesis.settings.register_profile("shared_machine", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("shared_machine")
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ def test_lines_to_a_file_and_to_standard_output(base, prompt_file, tmp_path, cap
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert [row["inputs"] for row in rows] == texts
     assert [row["id"] for row in rows] == [str(i) for i in range(1, 12)]
-    assert all(set(row) == {"id", "inputs", "prediction"} for row in rows)
+    assert all(set(row) == {"id", "inputs", "prediction", "score"} for row in rows)
 
     run(base, prompt_file, input_file=str(tmp_path / "in.txt"))
     assert capsys.readouterr().out == output.read_text()

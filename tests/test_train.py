@@ -68,6 +68,12 @@ def test_what_a_run_leaves(finished):
     assert (1, "prompt/update_ratio") in logged
 
 
+def test_a_metric_that_will_not_come_ends_the_run_before_it_begins(base, task, tmp_path):
+    with pytest.raises(ValueError, match="metric is 'f1', but the evaluation gave .*accuracy"):
+        run(base, task, tmp_path / "run", metric="f1")
+    assert not (tmp_path / "run").exists()
+
+
 def test_evaluation_of_the_best_gives_the_runs_own_score(finished, base, task, tmp_path):
     folder, result = finished
     method = soft_prompt.SoftPrompt(4)

@@ -1,21 +1,42 @@
 """What a run learned, on top of the frozen model, for those who are given its folder."""
 
+from collections.abc import Mapping, Sequence
+import dataclasses
 import logging
 import os
 import pathlib
 
+from jaxtyping import Float
+import numpy as np
+
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.methods import method as methods
-from prompt_tuning.training import partition
+from prompt_tuning.methods import soft_prompt
+from prompt_tuning.t5 import network
+from prompt_tuning.t5 import parameters
 
 log = logging.getLogger(__name__)
 Path = str | os.PathLike
 
 
-def adapted_params(
-    model: weights.FrozenModel, method: methods.Method, learned: Path | None
-) -> partition.Flat:
-    """The frozen parameters and, over them, those that were trained.
+@dataclasses.dataclass(frozen=True)
+class Adapted:
+    """A frozen model with what was learned in place, ready to predict.
+
+    Attributes:
+      network: with the method's modules.
+      params: its parameters, without those of `bank`.
+      bank: where several prompts share the model: name of a parameter -> all N of it, of which each
+        row of a batch takes its own.
+    """
+
+    network: network.T5
+    params: parameters.Flat
+    bank: Mapping[str, Float[np.ndarray, "N P D"]] = dataclasses.field(default_factory=dict)
+
+
+def adapt(model: weights.FrozenModel, method: methods.Method, learned: Path | None) -> Adapted:
+    """The model with what one run learned.
 
     Args:
       model: the frozen model.
@@ -24,15 +45,33 @@ def adapted_params(
         method that trains nothing.
     """
     if not method.trainable:
-        return model.params
+        return Adapted(method.network(model), model.params)
     if learned is None:
         raise ValueError(
             f"{type(method).__name__} needs what it learned: set PROMPT_FILE to a prompt file or to "
             "the MODEL_DIR of a run."
         )
-    path = find_learned(learned)
-    log.info("Reading %s", path)
-    return model.params | method.read(model, path)
+    return Adapted(method.network(model), model.params | _read(model, method, learned))
+
+
+def adapt_by_row(
+    model: weights.FrozenModel, method: methods.Method, learned: Sequence[Path], rows: int
+) -> Adapted:
+    """The model with the prompts of several runs; each of a batch's `rows` says which it takes."""
+    if not isinstance(method, soft_prompt.SoftPrompt) or not learned:
+        raise ValueError(
+            f"PROMPT_FILE has {len(learned)} prompts for {type(method).__name__}: several at once "
+            "need SoftPrompt, and at least one of them."
+        )
+    read = [_read(model, method, path) for path in learned]
+    bank = {name: np.stack([prompt[name] for prompt in read]) for name in method.trainable}
+    return Adapted(method.per_row(model, rows), model.params, bank)
+
+
+def _read(model: weights.FrozenModel, method: methods.Method, path: Path) -> parameters.Flat:
+    found = find_learned(path)
+    log.info("Reading %s", found)
+    return method.read(model, found)
 
 
 def find_learned(path: Path) -> pathlib.Path:

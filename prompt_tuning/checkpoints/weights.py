@@ -26,7 +26,7 @@ from prompt_tuning import atomic
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import network
-from prompt_tuning.training import partition
+from prompt_tuning.t5 import parameters
 
 FORMAT = "prompt_tuning/1"
 
@@ -48,7 +48,7 @@ class FrozenModel:
 
     name: str
     config: t5_config.T5Config
-    params: partition.Flat
+    params: parameters.Flat
     vocabulary: vocabularies.Vocabulary
 
     @property
@@ -65,19 +65,19 @@ def expected_shapes(config: t5_config.T5Config) -> dict[str, tuple[int, ...]]:
         jax.random.key(0),
         tokens,
     )
-    return {name: x.shape for name, x in partition.flatten(variables["params"]).items()}
+    return {name: x.shape for name, x in parameters.flatten(variables["params"]).items()}
 
 
-def random_params(config: t5_config.T5Config, seed: int) -> partition.Flat:
+def random_params(config: t5_config.T5Config, seed: int) -> parameters.Flat:
     """Fresh parameters, for pre-training."""
     tokens = jnp.zeros((1, 1), jnp.int32)
     init = jax.jit(
         lambda key: network.T5(config).init(key, tokens, tokens, enable_dropout=False)["params"]
     )
-    return partition.flatten(init(jax.random.key(seed)))
+    return parameters.flatten(init(jax.random.key(seed)))
 
 
-def check_params(params: partition.Flat, config: t5_config.T5Config, where: str) -> None:
+def check_params(params: parameters.Flat, config: t5_config.T5Config, where: str) -> None:
     """Raises a CheckpointError that lists missing, extra and misshapen names."""
     expected = expected_shapes(config)
     problems = [f"missing {name} {expected[name]}" for name in expected if name not in params]
@@ -141,7 +141,7 @@ def load_model(
 
 
 def save_model(
-    path: str | os.PathLike, model: FrozenModel, params: partition.Flat, *, dtype: str = "bfloat16"
+    path: str | os.PathLike, model: FrozenModel, params: parameters.Flat, *, dtype: str = "bfloat16"
 ) -> None:
     """Writes `params` with the configuration and vocabulary of `model`."""
     path = pathlib.Path(path)
@@ -164,7 +164,7 @@ def save_model(
         partial.chmod(0o644)  # safetensors leaves it to its owner alone
 
 
-def fingerprint(params: partition.Flat) -> str:
+def fingerprint(params: parameters.Flat) -> str:
     """A short hash of names, shapes and values: the same base model or not."""
     digest = hashlib.sha256()
     for name in sorted(params):

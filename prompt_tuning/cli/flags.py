@@ -6,7 +6,15 @@ import dataclasses
 import difflib
 
 GIN_PREFIX = "--gin."
-FLAGS = ("--gin_file", "--gin_search_paths", "--dry_run", "--traceback", "--help", GIN_PREFIX)
+FLAGS = (
+    "--gin_file",
+    "--gin_search_paths",
+    "--tfds_data_dir",
+    "--dry_run",
+    "--traceback",
+    "--help",
+    GIN_PREFIX,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +24,8 @@ class Flags:
     Attributes:
       gin_files: in order; later ones win.
       search_paths: folders in which gin files are looked for.
-      bindings: (name, value) of each `--gin.NAME=VALUE`, after all files.
+      bindings: (name, value) of each `--gin.NAME=VALUE`, after all files; `--tfds_data_dir` is
+        another way to write `--gin.TFDS_DATA_DIR`.
       dry_run: say what would be done, and stop.
       traceback: show where in the code an error came from.
     """
@@ -52,6 +61,11 @@ def parse(arguments: Sequence[str], program: str, description: str) -> Flags:
         help="folders in which gin files are looked for",
     )
     parser.add_argument(
+        "--tfds_data_dir",
+        metavar="FOLDER",
+        help="where TensorFlow Datasets has its data (TFDS_DATA_DIR)",
+    )
+    parser.add_argument(
         "--dry_run",
         action="store_true",
         help="print configuration, shapes, parameters, memory and steps, and stop",
@@ -77,6 +91,8 @@ def parse(arguments: Sequence[str], program: str, description: str) -> Flags:
     for binding in bindings:
         if "=" not in binding:
             parser.error(f"{binding} has no value: write {binding}=VALUE")
+    if known.tfds_data_dir:
+        bindings.append(f"{GIN_PREFIX}TFDS_DATA_DIR={known.tfds_data_dir!r}")
     return Flags(
         gin_files=known.gin_file,
         search_paths=[path for paths in known.gin_search_paths for path in paths.split(",")],

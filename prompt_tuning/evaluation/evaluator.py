@@ -5,7 +5,7 @@ score is comes from the task: predictions and its metrics where it has target te
 loss where it is plain text, each member's where it is a mixture.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import itertools
@@ -16,24 +16,37 @@ from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import batches as data
 from prompt_tuning.data import examples as data_examples
 from prompt_tuning.data import tasks
-from prompt_tuning.evaluation import evaluate
+from prompt_tuning.evaluation import decoders
+from prompt_tuning.evaluation import ensemble
+from prompt_tuning.evaluation import held_out
 from prompt_tuning.evaluation import predict
+from prompt_tuning.evaluation import reports
 from prompt_tuning.t5 import network
+from prompt_tuning.t5 import parameters
 from prompt_tuning.training import diagnostics
-from prompt_tuning.training import partition
 
 Scores = dict[str, float]
+LOGGED = 16  # predictions of a task that logs examples
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """Scores of a task, and its predictions if it has any."""
+    """Scores of a task, its predictions if it has any, and whether some are to be logged."""
 
     scores: Scores
     predictions: list[predict.Prediction] = dataclasses.field(default_factory=list)
+    log_examples: bool = False
 
 
-Evaluation = Callable[[partition.Flat], Outcome]
+Predict = Callable[[parameters.Flat, data_examples.Examples], Iterator[predict.Prediction]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A task that is scored by itself: what evaluates it, and the names of its scores."""
+
+    evaluate: Callable[[parameters.Flat], Outcome]
+    score_names: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +61,7 @@ class Options:
       max_examples: evaluate a fixed random part of the split; None for all of it.
       cache_dir: where tokenised data is kept, if anywhere.
       sharding: of a batch's rows over the devices.
+      decoder: the way to predict.
     """
 
     split: str
@@ -57,6 +71,7 @@ class Options:
     max_examples: int | None = None
     cache_dir: str | None = None
     sharding: jax.sharding.Sharding | None = None
+    decoder: decoders.Decoder = decoders.Greedy()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -67,24 +82,48 @@ class Evaluator:
     """Evaluates a task: `evaluator(params)` -> an outcome for each part of it.
 
     The parts of a mixture are its tasks, those that have the split; any other task is its own only
-    part, called "". All share one compiled predictor.
+    part, called "". All share one compiled predictor, unless it ranks each one's labels.
     """
 
     def __init__(
-        self, model: network.T5, base: weights.FrozenModel, task: tasks.Task, options: Options
+        self,
+        model: network.T5,
+        base: weights.FrozenModel,
+        task: tasks.Task,
+        options: Options,
+        members: ensemble.Members | None = None,
     ):
-        """Loads the split's data. Raises DataError where it is missing or malformed."""
+        """Loads the split's data.
+
+        Args:
+          model: the network with its method's modules in place; with `members` that of `per_row`.
+          base: the frozen model.
+          task: what is evaluated.
+          options: how.
+          members: the prompts of an ensemble, if it is one.
+
+        Raises:
+          DataError: the data is missing or malformed.
+          ValueError: the decoder or the ensemble cannot do this task.
+        """
         self._model, self._vocabulary, self._options = model, base.vocabulary, options
-        self._predictor = predict.Predictor(
-            model, base.vocabulary, *options.shape, sharding=options.sharding
-        )
-        self._evaluate_loss = evaluate.make_evaluate_loss(model, options.sharding)
+        self._members, self._predictors = members, {}
+        self._evaluate_loss = held_out.make_evaluate_loss(model, options.sharding)
         self._parts = {name: self._part(part) for name, part in _parts(task, options.split).items()}
 
-    def __call__(self, params: partition.Flat) -> dict[str, Outcome]:
-        return {name: part(params) for name, part in self._parts.items()}
+    def __call__(self, params: parameters.Flat) -> dict[str, Outcome]:
+        return {name: part.evaluate(params) for name, part in self._parts.items()}
 
-    def _part(self, task: tasks.Task) -> Evaluation:
+    @property
+    def score_names(self) -> list[str]:
+        """What `flat_scores` will call the scores, known before anything is compiled."""
+        return [
+            _flat_name(name, score)
+            for name, part in self._parts.items()
+            for score in part.score_names
+        ]
+
+    def _part(self, task: tasks.Task) -> Part:
         options = self._options
         if isinstance(task, tasks.ExamplesTask):
             examples = tasks.load_examples(
@@ -95,7 +134,14 @@ class Evaluator:
                 options.targets_length,
                 options.cache_dir,
             ).sample(options.max_examples)
-            return functools.partial(self._score, task, examples)
+            predictor = self._predictor(task.label_texts if options.decoder.ranks_labels else None)
+            right = [row["targets"] for row in examples.fields]
+            return Part(
+                functools.partial(self._score, predictor, task, examples),
+                tuple(task.score(examples, right, self._vocabulary)),
+            )
+        if self._members is not None:
+            raise ValueError(f"An ensemble predicts, but task {task.name} has only a loss.")
         rows = task.rows(
             options.split,
             self._vocabulary,
@@ -104,16 +150,39 @@ class Evaluator:
             shuffle=False,
             cache_dir=options.cache_dir,
         )
-        return functools.partial(self._held_out_loss, rows)
+        return Part(functools.partial(self._held_out_loss, rows), held_out.SCORE_NAMES)
+
+    def _predictor(self, labels: Sequence[str] | None) -> Predict:
+        """A predictor that chooses among `labels`, or writes text; compiled once for all parts."""
+        key = None if labels is None else tuple(labels)
+        if key not in self._predictors:
+            options = self._options
+            predictor = predict.Predictor(
+                self._model,
+                self._vocabulary,
+                *options.shape,
+                sharding=options.sharding,
+                decoder=options.decoder,
+                labels=labels,
+            )
+            if self._members is not None:
+                predictor = ensemble.EnsemblePredictor(predictor, self._members)
+            self._predictors[key] = predictor
+        return self._predictors[key]
 
     def _score(
-        self, task: tasks.ExamplesTask, examples: data_examples.Examples, params: partition.Flat
+        self,
+        predictor: Predict,
+        task: tasks.ExamplesTask,
+        examples: data_examples.Examples,
+        params: parameters.Flat,
     ) -> Outcome:
-        predictions = list(self._predictor(params, examples))
+        predictions = list(predictor(params, examples))
         texts = [row["prediction"] for row in predictions]
-        return Outcome(task.score(examples, texts, self._vocabulary), predictions)
+        scores = task.score(examples, texts, self._vocabulary)
+        return Outcome(scores, predictions, task.log_examples)
 
-    def _held_out_loss(self, rows: data.FiniteRows, params: partition.Flat) -> Outcome:
+    def _held_out_loss(self, rows: data.FiniteRows, params: parameters.Flat) -> Outcome:
         batches = data.eval_batches(rows, *self._options.shape)
         if self._options.max_examples is not None:
             batches = itertools.islice(
@@ -125,24 +194,36 @@ class Evaluator:
 def flat_scores(outcomes: Mapping[str, Outcome]) -> Scores:
     """All scores in one dict: `task/score` in a mixture, `score` elsewhere."""
     return {
-        f"{name}/{score}" if name else score: value
+        _flat_name(name, score): value
         for name, outcome in outcomes.items()
         for score, value in outcome.scores.items()
     }
 
 
+def _flat_name(part: str, score: str) -> str:
+    return f"{part}/{score}" if part else score
+
+
 def with_diagnostics(
     evaluator: Evaluator, model: network.T5, batch: Mapping[str, jax.Array]
-) -> Callable[[partition.Flat, int], Scores]:
+) -> Callable[[parameters.Flat, int], dict[str, float | str]]:
     """`evaluate(params, step)` for the training loop: scores, and why they are what they are.
+
+    Of a task that logs examples, the first predictions come with them, as a table.
 
     The diagnostics are of `batch`; a method that adds nothing to the network has none.
     """
     diagnose = diagnostics.make_diagnostics(model) if model.hooks else lambda params, batch: {}
 
-    def evaluate_step(params: partition.Flat, step: int) -> Scores:
+    def evaluate_step(params: parameters.Flat, step: int) -> dict[str, float | str]:
         del step
-        return flat_scores(evaluator(params)) | diagnose(params, batch)
+        outcomes = evaluator(params)
+        texts = {
+            _flat_name(name, "examples"): reports.markdown_table(outcome.predictions[:LOGGED])
+            for name, outcome in outcomes.items()
+            if outcome.log_examples
+        }
+        return flat_scores(outcomes) | texts | diagnose(params, batch)
 
     return evaluate_step
 

@@ -1,25 +1,26 @@
 """Examples to predicted text, with a decoding function that is compiled once.
 
-What is made of predictions lives in evaluate.py, decoding itself in
-t5/decoding.py.
+What is made of predictions lives in evaluator.py and ensemble.py, ways to decode in decoders.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 from jax.experimental import multihost_utils
-from jaxtyping import Int
+from jaxtyping import Array, Float
 import numpy as np
 
 from prompt_tuning.data import batches
 from prompt_tuning.data import examples as data
 from prompt_tuning.data import vocabulary as vocabularies
-from prompt_tuning.t5 import decoding
+from prompt_tuning.evaluation import decoders
 from prompt_tuning.t5 import network
-from prompt_tuning.training import partition
+from prompt_tuning.t5 import parameters
 
 Prediction = dict[str, Any]
+# Parameters of which each row of a batch takes its own: name -> the N there are.
+Bank = Mapping[str, Float[Array, "N ..."] | Float[np.ndarray, "N ..."]]
 
 
 class Predictor:
@@ -37,6 +38,8 @@ class Predictor:
         inputs_length: int,
         targets_length: int,
         sharding: jax.sharding.Sharding | None = None,
+        decoder: decoders.Decoder = decoders.Greedy(),
+        labels: Sequence[str] | None = None,
     ):
         """Fixes the shapes.
 
@@ -47,32 +50,59 @@ class Predictor:
           inputs_length: T, to which inputs are padded.
           targets_length: L, the most tokens predicted, the end of sequence included.
           sharding: of the [B, T] inputs, where the parameters lie on a mesh.
+          decoder: the way to predict.
+          labels: the task's, None for free text.
         """
-        self._vocabulary, self._sharding = vocabulary, sharding
+        self._vocabulary, self._sharding, self._labels = vocabulary, sharding, labels
         self._shape = (batch_size, inputs_length, targets_length)
-        self._decode = jax.jit(
-            lambda params, tokens: decoding.greedy(
-                model, partition.unflatten(params), tokens, targets_length
-            )
-        )
+        decode = decoder.bind(vocabulary, labels, targets_length)
 
-    def __call__(self, params: partition.Flat, examples: data.Examples) -> Iterator[Prediction]:
-        """Yields `fields | {"id", "prediction"}` in the order of `examples`.
+        def decode_batch(params, bank, which, inputs, rows):
+            chosen = {name: values[which] for name, values in bank.items()}
+            return decode(model, parameters.unflatten({**params, **chosen}), inputs, rows)
+
+        self._decode = jax.jit(decode_batch)
+
+    def __call__(
+        self,
+        params: parameters.Flat,
+        examples: data.Examples,
+        bank: Bank | None = None,
+        which: Sequence[int] | None = None,
+    ) -> Iterator[Prediction]:
+        """Yields `fields | {"id", "prediction", "score"}` in the order of `examples`.
+
+        The score is the prediction's log-probability in nats; where labels are ranked,
+        "label_scores" has that of each.
 
         Every process gives the same examples and gets all predictions; its devices
         compute their share.
-        """
-        rows = batches.ExampleRows(examples, seed=0, shuffle=False)
-        decoded = self._decode_rows(params, rows)
-        for name, fields, tokens in zip(examples.ids, examples.fields, decoded, strict=True):
-            yield fields | {"id": name, "prediction": self._vocabulary.decode(tokens)}
 
-    def _decode_rows(
-        self, params: partition.Flat, rows: batches.FiniteRows
-    ) -> Iterator[Int[np.ndarray, "L"]]:
-        params = jax.device_put(params)  # once, if they are still on the host
-        for batch, ids in batches.eval_batches(rows, *self._shape):
-            tokens = self._decode(
-                params, jax.device_put(batch["encoder_input_tokens"], self._sharding)
-            )
-            yield from multihost_utils.process_allgather(tokens, tiled=True)[: len(ids)]
+        Args:
+          params: of the network.
+          examples: what to predict for.
+          bank: parameters of which each example has its own (methods/prompt_bank.py).
+          which: of these, each example's.
+        """
+        if which is None:
+            which = np.zeros(len(examples), np.int32)
+        decoded = self._decode_rows(params, examples, bank or {}, np.asarray(which, np.int32))
+        for name, fields, output in zip(examples.ids, examples.fields, decoded, strict=True):
+            prediction = self._vocabulary.decode(output.tokens)
+            row = fields | {"id": name, "prediction": prediction, "score": float(output.log_probs)}
+            if output.label_log_probs is not None:
+                row["label_scores"] = dict(zip(self._labels, output.label_log_probs.tolist()))
+            yield row
+
+    def _decode_rows(self, params, examples, bank, which) -> Iterator[decoders.Output]:
+        params, bank = jax.device_put((params, dict(bank)))  # once, if still on the host
+        batch_size = self._shape[0]
+        rows = batches.ExampleRows(examples, seed=0, shuffle=False)
+        for start, (batch, ids) in zip(
+            range(0, len(rows), batch_size), batches.eval_batches(rows, *self._shape)
+        ):
+            numbers = np.arange(start, start + batch_size, dtype=np.int32)
+            given = np.take(which, numbers, mode="clip"), batch["encoder_input_tokens"], numbers
+            output = self._decode(params, bank, *jax.device_put(given, self._sharding))
+            output = multihost_utils.process_allgather(output, tiled=True)
+            yield from (jax.tree.map(lambda x: x[i], output) for i in range(len(ids)))

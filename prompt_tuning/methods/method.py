@@ -12,7 +12,7 @@ import jax
 
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.t5 import network
-from prompt_tuning.training import partition
+from prompt_tuning.t5 import parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,18 +32,18 @@ class Method:
         del base
         return {}
 
-    def initial(self, base: weights.FrozenModel, key: jax.Array) -> partition.Flat:
+    def initial(self, base: weights.FrozenModel, key: jax.Array) -> parameters.Flat:
         """First values of the parameters that the method adds."""
         del base, key
         return {}
 
     def write(
-        self, base: weights.FrozenModel, trained: partition.Flat, folder: pathlib.Path
+        self, base: weights.FrozenModel, trained: parameters.Flat, folder: pathlib.Path
     ) -> None:
         """Writes what was learned, in the form its users read, into `folder`."""
         del base, trained, folder
 
-    def read(self, base: weights.FrozenModel, path: pathlib.Path) -> partition.Flat:
+    def read(self, base: weights.FrozenModel, path: pathlib.Path) -> parameters.Flat:
         """Reads what `write` wrote: the trained parameters."""
         del base, path
         return {}

@@ -5,7 +5,7 @@ import pathlib
 
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.methods import method
-from prompt_tuning.training import partition
+from prompt_tuning.t5 import parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,11 +17,11 @@ class ModelTuning(method.Method):
         return (".*",)
 
     def write(
-        self, base: weights.FrozenModel, trained: partition.Flat, folder: pathlib.Path
+        self, base: weights.FrozenModel, trained: parameters.Flat, folder: pathlib.Path
     ) -> None:
         """A model folder, which INITIAL_CHECKPOINT_PATH takes."""
         weights.save_model(folder, base, trained)
 
-    def read(self, base: weights.FrozenModel, path: pathlib.Path) -> partition.Flat:
+    def read(self, base: weights.FrozenModel, path: pathlib.Path) -> parameters.Flat:
         """The parameters of a tuned model's folder."""
         return weights.load_model(path, dtype=base.config.dtype).params

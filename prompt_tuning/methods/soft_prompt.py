@@ -14,7 +14,7 @@ from prompt_tuning.prompts import files
 from prompt_tuning.prompts import initializers
 from prompt_tuning.prompts import prompt
 from prompt_tuning.t5 import network
-from prompt_tuning.training import partition
+from prompt_tuning.t5 import parameters
 
 _NAME = "{stack}/prompt/prompt/prompt"
 
@@ -65,17 +65,28 @@ class SoftPrompt(method.Method):
     def hooks(self, base: weights.FrozenModel) -> network.Hooks:
         """Where the prompts are joined; their values come from `initial`, here are only shapes."""
         del base
+        return self._hooks()
+
+    def per_row(self, base: weights.FrozenModel, rows: int) -> network.T5:
+        """The network in which each of a batch's `rows` brings its own prompts, [B, P, D].
+
+        For prediction: one batch then serves several tasks, or several members of an ensemble.
+        """
+        return network.T5(base.config, self._hooks(rows))
+
+    def _hooks(self, rows: int | None = None) -> network.Hooks:
         return {
             f"{stack}/embedding": functools.partial(
                 prompt.PromptEmbedding,
                 length,
                 jax.nn.initializers.zeros,
                 self.location if stack == "encoder" else "front",
+                rows,
             )
             for stack, length in self._lengths().items()
         }
 
-    def initial(self, base: weights.FrozenModel, key: jax.Array) -> partition.Flat:
+    def initial(self, base: weights.FrozenModel, key: jax.Array) -> parameters.Flat:
         keys = jax.random.split(key, 2)
         return {
             _NAME.format(stack=stack): self.initializer(
@@ -85,13 +96,13 @@ class SoftPrompt(method.Method):
         }
 
     def write(
-        self, base: weights.FrozenModel, trained: partition.Flat, folder: pathlib.Path
+        self, base: weights.FrozenModel, trained: parameters.Flat, folder: pathlib.Path
     ) -> None:
         """One .npy a prompt, under the original's name: encoder.prompt.prompt.prompt."""
         for name in self.trainable:
             files.write_prompt(folder / name.replace("/", "."), trained[name])
 
-    def read(self, base: weights.FrozenModel, path: pathlib.Path) -> partition.Flat:
+    def read(self, base: weights.FrozenModel, path: pathlib.Path) -> parameters.Flat:
         """Reads a prompt file, or a folder that `write` filled."""
         lengths = dict(zip(self.trainable, self._lengths().values()))
         if not path.is_dir() and len(lengths) > 1:

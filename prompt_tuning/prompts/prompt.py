@@ -18,16 +18,21 @@ Initializer = Callable[[jax.Array, tuple[int, int]], Float[Array, "P D"]]
 
 
 class Prompt(nn.Module):
-    """Owns the prompt. `initializer(key, (P, D))` gives its first value."""
+    """Owns the prompt. `initializer(key, (P, D))` gives its first value.
+
+    With `rows`, there is one for each row of a batch of so many: [B, P, D].
+    """
 
     length: int
     initializer: Initializer
+    rows: int | None = None
 
     @nn.compact
-    def __call__(self, width: int) -> Float[Array, "P D"]:
-        return partitioning.param_with_axes(
-            "prompt", self.initializer, (self.length, width), axes=("prompt", "embed")
-        )
+    def __call__(self, width: int) -> Float[Array, "*B P D"]:
+        shape, axes = (self.length, width), ("prompt", "embed")
+        if self.rows is not None:
+            shape, axes = (self.rows, *shape), ("batch", *axes)
+        return partitioning.param_with_axes("prompt", self.initializer, shape, axes=axes)
 
 
 class PromptEmbedding(nn.Module):
@@ -39,11 +44,13 @@ class PromptEmbedding(nn.Module):
       location: "front"; "after_first", behind the first token, which keeps a
         start token first; or "end", behind each row's last token that is not
         padding, so that distances to the text do not depend on the padding.
+      rows: of a batch in which each has a prompt of its own; None where all share one.
     """
 
     length: int
     initializer: Initializer
     location: str = "front"
+    rows: int | None = None
 
     def setup(self):
         if self.length < 1:
@@ -52,14 +59,18 @@ class PromptEmbedding(nn.Module):
             raise ValueError(
                 f"PromptEmbedding.location must be one of {LOCATIONS}, found {self.location!r}."
             )
-        self.prompt = Prompt(self.length, self.initializer)
+        self.prompt = Prompt(self.length, self.initializer, self.rows)
 
     def __call__(
         self, embedded: Float[Array, "B T D"], tokens: Int[Array, "B T"]
     ) -> Float[Array, "B S D"]:
         batch, _, width = embedded.shape
         prompt = self.prompt(width).astype(embedded.dtype)
-        return self._place(embedded, jnp.broadcast_to(prompt, (batch, *prompt.shape)), tokens)
+        if self.rows is None:
+            prompt = jnp.broadcast_to(prompt, (batch, *prompt.shape))
+        else:  # decoding may repeat rows, a row's copies side by side
+            prompt = prompt[jnp.arange(batch) * self.rows // batch]
+        return self._place(embedded, prompt, tokens)
 
     def join(
         self, values: Shaped[Array, "B T"], fill: bool | int, tokens: Int[Array, "B T"]

@@ -3,7 +3,7 @@
 A prompt whose `update_ratio` is tiny does not move; one whose rows are far
 shorter or longer than the vocabulary's is unlike anything the frozen model
 knows; one with little attention mass is not looked at. The share of illegal
-outputs is a metric of the task (data/metrics.py).
+outputs is a metric of the task (data/metrics).
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from prompt_tuning.t5 import network
-from prompt_tuning.training import partition
+from prompt_tuning.t5 import parameters
 
 PREFIX = "prompt/"  # of the names of all scalars here
 Scalars = dict[str, Float[Array, ""]]
@@ -33,7 +33,7 @@ def make_diagnostics(model: network.T5) -> Callable[..., dict[str, float]]:
         lambda params, batch: prompt_norms(params) | attention_mass(model, params, batch)
     )
 
-    def diagnose(params: partition.Flat, batch: Mapping[str, Array]) -> dict[str, float]:
+    def diagnose(params: parameters.Flat, batch: Mapping[str, Array]) -> dict[str, float]:
         return {name: float(x) for name, x in jax.device_get(compute(params, batch)).items()}
 
     return diagnose
@@ -45,7 +45,7 @@ def update_ratio(step_metrics: Mapping[str, float | Array]) -> dict[str, float]:
     return {"prompt/update_ratio": update / max(trained, sys.float_info.min)}
 
 
-def prompt_norms(params: partition.Flat) -> Scalars:
+def prompt_norms(params: parameters.Flat) -> Scalars:
     """Row norms of each prompt, and the mean of the vocabulary's beside them."""
     prompts = {
         name.split("/")[0]: x
@@ -64,7 +64,7 @@ def prompt_norms(params: partition.Flat) -> Scalars:
 
 
 def attention_mass(
-    model: network.T5, params: partition.Flat, batch: Mapping[str, Array]
+    model: network.T5, params: parameters.Flat, batch: Mapping[str, Array]
 ) -> Scalars:
     """Share of attention on prompt rows, by layer: 0 is unseen, 1 is all.
 
@@ -108,17 +108,17 @@ def _positions(
 
 
 def _attention_weights(
-    model: network.T5, params: partition.Flat, batch: Mapping[str, Array]
+    model: network.T5, params: parameters.Flat, batch: Mapping[str, Array]
 ) -> dict[str, Float[Array, "B H Q S"]]:
     """Every layer's attention weights, by the path at which it sows them."""
     _, state = model.apply(
-        {"params": partition.unflatten(params)},
+        {"params": parameters.unflatten(params)},
         batch["encoder_input_tokens"],
         batch["decoder_input_tokens"],
         enable_dropout=False,
         mutable=["intermediates"],
     )
-    sown = partition.flatten(state["intermediates"])
+    sown = parameters.flatten(state["intermediates"])
     return {
         path: weights for path, (weights,) in sown.items() if path.endswith("/attention_weights")
     }

@@ -26,6 +26,7 @@ from prompt_tuning.checkpoints import runs
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import batches as data_batches
 from prompt_tuning.methods import method as methods
+from prompt_tuning.t5 import parameters
 from prompt_tuning.training import diagnostics
 from prompt_tuning.training import optimizers
 from prompt_tuning.training import partition
@@ -34,7 +35,7 @@ from prompt_tuning.training import sharding
 from prompt_tuning.training import step as training_step
 from prompt_tuning.training import writers
 
-Scores = Mapping[str, float]
+Scores = Mapping[str, float | str]  # texts among them are only logged
 
 
 class NotFiniteError(ValueError):
@@ -60,7 +61,7 @@ class Result:
     """What a run ended with: its last step, the trained arrays, the best evaluation."""
 
     step: int
-    trained: partition.Flat
+    trained: parameters.Flat
     best: Best
 
 
@@ -72,7 +73,7 @@ def train(
     model_dir: str | os.PathLike,
     steps: int,
     optimizer: optax.GradientTransformation,
-    evaluate: Callable[[partition.Flat, int], Scores] | None = None,
+    evaluate: Callable[[parameters.Flat, int], Scores] | None = None,
     eval_period: int = 100,
     save_period: int = 100,
     log_period: int = 10,
@@ -146,10 +147,12 @@ def train(
         scores = evaluate({**frozen, **state.trained}, step)
         writer(step, {f"eval/{name}": value for name, value in scores.items()})
         shown = {
-            name: value for name, value in scores.items() if not name.startswith(diagnostics.PREFIX)
+            name: value
+            for name, value in scores.items()
+            if not isinstance(value, str) and not name.startswith(diagnostics.PREFIX)
         }
         progress.note(f"step {step}  " + "  ".join(f"{k} {v:.4g}" for k, v in shown.items()))
-        new = best.updated(step, _score(scores, metric))
+        new = best.updated(step, signed_score(scores, metric))
         if new.step == step and jax.process_index() == 0:
             method.write(base, state.trained, model_dir / "best")
         return new
@@ -185,7 +188,11 @@ def train(
     return Result(step, state.trained, best)
 
 
-def _score(scores: Scores, metric: str) -> float:
+def signed_score(scores: Scores, metric: str) -> float:
+    """The score that `metric` names, negative where a leading "-" says that lower is better.
+
+    Raises ValueError if no score has the name.
+    """
     name, sign = metric.removeprefix("-"), -1 if metric.startswith("-") else 1
     if name not in scores:
         raise ValueError(

@@ -1,26 +1,14 @@
-"""Which parameters are trained: labels by name, and the split they imply.
+"""Which parameters are trained: labels by name, and the split they imply."""
 
-Parameter dicts here are flat, `{"encoder/prompt/prompt/prompt": array}`, so
-that names are keys; `unflatten` makes the tree a model applies.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import re
 from typing import Any
 
-from flax import traverse_util
 import jax
 
+from prompt_tuning.t5 import parameters
+
 TRAINED, FROZEN = "trained", "frozen"
-Flat = dict[str, Any]
-
-
-def flatten(tree: Mapping[str, Any]) -> Flat:
-    return traverse_util.flatten_dict(tree, sep="/")
-
-
-def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
-    return traverse_util.unflatten_dict(dict(flat), sep="/")
 
 
 def labels(params: Any, trainable: Sequence[str]) -> Any:
@@ -38,7 +26,9 @@ def labels(params: Any, trainable: Sequence[str]) -> Any:
     return jax.tree_util.tree_map_with_path(label, params)
 
 
-def split(flat: Flat, trainable: Sequence[str]) -> tuple[Flat, Flat]:
+def split(
+    flat: parameters.Flat, trainable: Sequence[str]
+) -> tuple[parameters.Flat, parameters.Flat]:
     """(trained, frozen) of a flat dict; raises if nothing is trained."""
     label = labels(flat, trainable)
     trained = {name: x for name, x in flat.items() if label[name] == TRAINED}

@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
 from prompt_tuning.t5 import network
-from prompt_tuning.training import partition
+from prompt_tuning.t5 import parameters
 
 DATA, MODEL = "data", "model"
 
@@ -53,8 +53,8 @@ class Layout:
         shapes = jax.eval_shape(
             lambda key, x: model.init(key, x, x, enable_dropout=False), jax.random.key(0), tokens
         )
-        axes = partition.flatten(partitioning.get_axis_names(shapes["params_axes"]))
-        params = partition.flatten(shapes["params"])
+        axes = parameters.flatten(partitioning.get_axis_names(shapes["params_axes"]))
+        params = parameters.flatten(shapes["params"])
         rules = RULES | ({"embed": DATA} if self.shard_frozen else {})
         return {
             name: NamedSharding(mesh, _spec(params[name].shape, axes[name], rules, mesh))

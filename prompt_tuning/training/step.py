@@ -11,13 +11,14 @@ from typing import Any
 import flax
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from prompt_tuning.t5 import losses
 from prompt_tuning.t5 import network
-from prompt_tuning.training import partition
+from prompt_tuning.t5 import parameters
 
-Batch = Mapping[str, jax.Array]
+Batch = Mapping[str, jax.Array | np.ndarray]
 Metrics = dict[str, jax.Array]
 
 
@@ -26,23 +27,23 @@ class TrainState:
     """All that a step changes: what a run must save to go on."""
 
     step: Any  # an array, or what a map over the tree puts in its place
-    trained: partition.Flat
+    trained: parameters.Flat
     optimizer: optax.OptState
 
     @classmethod
     def create(
-        cls, trained: partition.Flat, optimizer: optax.GradientTransformation
+        cls, trained: parameters.Flat, optimizer: optax.GradientTransformation
     ) -> "TrainState":
         return cls(jnp.zeros((), jnp.int32), trained, optimizer.init(trained))
 
 
 def batch_loss(
-    model: network.T5, params: partition.Flat, batch: Batch, dropout_key: jax.Array | None = None
+    model: network.T5, params: parameters.Flat, batch: Batch, dropout_key: jax.Array | None = None
 ) -> losses.LossSums:
     """Loss sums of a batch; dropout is on where a key for it is given."""
     dropout = {} if dropout_key is None else {"dropout": dropout_key}
     logits = model.apply(
-        {"params": partition.unflatten(params)},
+        {"params": parameters.unflatten(params)},
         batch["encoder_input_tokens"],
         batch["decoder_input_tokens"],
         batch["decoder_target_tokens"],
@@ -97,7 +98,7 @@ def make_train_step(
         return jax.lax.scan(add, zeros, (parts, jnp.arange(accumulate)))[0]
 
     def train_step(
-        state: TrainState, frozen: partition.Flat, batch: Batch
+        state: TrainState, frozen: parameters.Flat, batch: Batch
     ) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(dropout_seed), state.step)
         compute = gradient if accumulate == 1 else accumulated

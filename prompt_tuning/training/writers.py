@@ -1,6 +1,6 @@
-"""Scalars of a run on disk: lines of JSON, and TensorBoard events beside them.
+"""Scalars and texts of a run on disk: lines of JSON, and TensorBoard events beside them.
 
-What the scalars are is the business of whoever writes them; the line on the
+What they are is the business of whoever writes them; the line on the
 terminal is progress.py's.
 """
 
@@ -17,7 +17,8 @@ _FLUSH_SECONDS = 10  # what a run that is killed may lose of its TensorBoard eve
 
 
 class ScalarWriter:
-    """`write(step, scalars)` appends to FOLDER/scalars.jsonl and to TensorBoard.
+    """`write(step, values)` appends scalars to FOLDER/scalars.jsonl and to TensorBoard, texts to the
+    latter.
 
     The TensorBoard events are left out, with a warning, where tensorboardX is
     not installed. Only process 0 writes.
@@ -36,15 +37,18 @@ class ScalarWriter:
             self._lines = (folder / "scalars.jsonl").open("a", encoding="utf-8")
             self._events = _event_writer(folder, first_step)
 
-    def __call__(self, step: int, scalars: Mapping[str, float | Float[Array, ""]]) -> None:
+    def __call__(self, step: int, values: Mapping[str, str | float | Float[Array, ""]]) -> None:
         if self._lines is None:
             return
-        scalars = {name: float(value) for name, value in scalars.items()}
+        texts = {name: value for name, value in values.items() if isinstance(value, str)}
+        scalars = {name: float(value) for name, value in values.items() if name not in texts}
         self._lines.write(json.dumps({"step": step} | scalars) + "\n")
         self._lines.flush()
         if self._events is not None:
             for name, value in scalars.items():
                 self._events.add_scalar(name, value, step)
+            for name, text in texts.items():
+                self._events.add_text(name, text, step)
 
     def close(self) -> None:
         for file in (self._lines, self._events):

@@ -42,14 +42,34 @@ def test_nothing_there(tmp_path):
 
 def test_the_prompt_stands_beside_the_frozen_parameters(run, model_folder):
     base = weights.load_model(model_folder)
-    found = learned.adapted_params(base, soft_prompt.SoftPrompt(3), run)
+    found = dict(learned.adapt(base, soft_prompt.SoftPrompt(3), run).params)
     assert np.all(found.pop(NAME.replace(".", "/")) == 100)
     assert found.keys() == base.params.keys()
     assert all(found[name] is base.params[name] for name in found)
 
 
+def test_several_prompts_stand_apart(run, model_folder):
+    base = weights.load_model(model_folder)
+    saves = run / "numpy_checkpoints"
+    adapted = learned.adapt_by_row(
+        base, soft_prompt.SoftPrompt(3), [saves / "checkpoint_5", run], rows=4
+    )
+    assert adapted.params is base.params
+    bank = adapted.bank[NAME.replace(".", "/")]
+    assert bank.shape == (2, 3, 16) and bank[:, 0, 0].tolist() == [5, 100]
+
+
+@pytest.mark.parametrize(
+    ("adapting", "paths"), [(method.Method(), ["p"]), (soft_prompt.SoftPrompt(3), [])]
+)
+def test_several_prompts_need_soft_prompts(adapting, paths, model_folder):
+    base = weights.load_model(model_folder)
+    with pytest.raises(ValueError, match="PROMPT_FILE has .* several at once need SoftPrompt"):
+        learned.adapt_by_row(base, adapting, paths, rows=4)
+
+
 def test_a_prompt_is_needed_where_one_is_used(model_folder):
     base = weights.load_model(model_folder)
-    assert learned.adapted_params(base, method.Method(), None) == base.params
+    assert learned.adapt(base, method.Method(), None).params == base.params
     with pytest.raises(ValueError, match="SoftPrompt needs what it learned: set PROMPT_FILE"):
-        learned.adapted_params(base, soft_prompt.SoftPrompt(3), None)
+        learned.adapt(base, soft_prompt.SoftPrompt(3), None)

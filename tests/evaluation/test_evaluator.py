@@ -12,8 +12,8 @@ from prompt_tuning.data.batches import eval_batches
 from prompt_tuning.data.examples import DataError
 from prompt_tuning.data.files import FilesTask
 from prompt_tuning.data.objectives import PrefixLM
-from prompt_tuning.evaluation import evaluate
 from prompt_tuning.evaluation import evaluator
+from prompt_tuning.evaluation import held_out
 from prompt_tuning.methods import method
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import initializers
@@ -79,7 +79,7 @@ def test_text_is_scored_by_its_loss(base, text):
 def test_part_of_a_text(base, text, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        evaluate,
+        held_out,
         "make_evaluate_loss",
         lambda *_: lambda params, batches: seen.append(sum(1 for _ in batches)) or {},
     )
@@ -93,6 +93,12 @@ def test_a_mixture_is_scored_by_its_parts(base, colours, text):
     alone = make(base, colours)(base.params)[""].scores
     assert {name: scores[f"c/{name}"] for name in alone} == alone
     assert "t/loss_per_token" in scores and mixture.metric == "c/accuracy"
+
+
+def test_names_of_scores_are_known_beforehand(base, colours, text):
+    mixture = tasks.MixtureTask("both", {"c": colours, "t": text}, {"c": 1, "t": 1})
+    evaluation = make(base, mixture)
+    assert evaluation.score_names == list(evaluator.flat_scores(evaluation(base.params)))
 
 
 def test_parts_without_the_split_are_left_out(base, colours, text):

@@ -1,7 +1,6 @@
-"""Held-out loss, and files that are whole or absent."""
+"""Held-out loss."""
 
 import dataclasses
-import json
 
 import jax
 import numpy as np
@@ -10,8 +9,8 @@ import pytest
 from prompt_tuning.data import batches
 from prompt_tuning.data import examples as data
 from prompt_tuning.data import vocabulary as vocabularies
-from prompt_tuning.evaluation import evaluate
-from prompt_tuning.training import partition
+from prompt_tuning.evaluation import held_out
+from prompt_tuning.t5 import parameters
 from tests.t5 import tiny
 
 VOCABULARY = vocabularies.ByteVocabulary()
@@ -25,8 +24,8 @@ def test_held_out_loss_is_a_mean_over_tokens():
     examples = data.examples_from_text(["0", "1", "2"], fields, VOCABULARY, 4, 7)
     rows = batches.ExampleRows(examples, seed=0, shuffle=False)
 
-    found = evaluate.make_evaluate_loss(model)(
-        partition.flatten(params), batches.eval_batches(rows, 2, 4, 7)
+    found = held_out.make_evaluate_loss(model)(
+        parameters.flatten(params), batches.eval_batches(rows, 2, 4, 7)
     )
 
     batch = batches.collate([rows.row(i) for i in range(3)], 3, 4, 7)
@@ -43,32 +42,4 @@ def test_held_out_loss_is_a_mean_over_tokens():
 
 def test_held_out_loss_of_nothing_is_an_error():
     with pytest.raises(ValueError, match="at least one batch"):
-        evaluate.make_evaluate_loss(tiny.build())({}, [])
-
-
-def test_files_read_back(tmp_path):
-    rows = [
-        {"id": "0", "targets": "größer", "prediction": "line\nbreak"},
-        {"id": "1", "targets": "b", "prediction": "\u2028"},
-    ]
-    evaluate.write_predictions(tmp_path / "new" / "predictions.jsonl", rows)
-    evaluate.write_metrics(tmp_path / "new" / "metrics.json", {"accuracy": 1 / 3})
-
-    lines = (tmp_path / "new" / "predictions.jsonl").read_text(encoding="utf-8")
-    assert [json.loads(line) for line in lines.split("\n")[:-1]] == rows
-    assert "größer" in lines
-    assert json.loads((tmp_path / "new" / "metrics.json").read_text()) == {"accuracy": 1 / 3}
-
-
-def test_an_interrupted_file_leaves_the_old_one(tmp_path):
-    path = tmp_path / "predictions.jsonl"
-    path.write_text("old\n")
-
-    def interrupted():
-        yield {"id": "0"}
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        evaluate.write_predictions(path, interrupted())
-    assert path.read_text() == "old\n"
-    assert list(tmp_path.iterdir()) == [path]
+        held_out.make_evaluate_loss(tiny.build())({}, [])

@@ -10,7 +10,7 @@ from prompt_tuning.data import examples as data
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.evaluation import predict
 from prompt_tuning.t5 import decoding
-from prompt_tuning.training import partition
+from prompt_tuning.t5 import parameters
 from prompt_tuning.training import sharding
 from tests.t5 import tiny
 
@@ -31,7 +31,7 @@ def prompted(seed=0):
         tiny.CONFIG, vocab_size=260, num_encoder_layers=1, num_decoder_layers=1
     )
     model = tiny.build(config, encoder_prompt=3)
-    return model, partition.flatten(tiny.random_params(model, seed))
+    return model, parameters.flatten(tiny.random_params(model, seed))
 
 
 def make_predictor(**options):
@@ -50,7 +50,7 @@ def decode_alone():
     model, _ = prompted()
     return jax.jit(
         lambda params, inputs: decoding.greedy(
-            model, partition.unflatten(params), inputs, TARGETS_LENGTH
+            model, parameters.unflatten(params), inputs, TARGETS_LENGTH
         )
     )
 
@@ -66,9 +66,11 @@ def test_each_example_once_as_if_alone(predictor, decode_alone, count):
     for i, row in enumerate(found):
         tokens = np.zeros((1, INPUTS_LENGTH), np.int32)
         tokens[0, : len(examples.inputs[i])] = examples.inputs[i]
+        alone = jax.device_get(decode_alone(params, tokens))
         assert row == examples.fields[i] | {
             "id": f"id{i}",
-            "prediction": VOCABULARY.decode(decode_alone(params, tokens)[0]),
+            "prediction": VOCABULARY.decode(alone.tokens[0]),
+            "score": pytest.approx(alone.log_probs[0], rel=1e-5),
         }
 
 

@@ -1,6 +1,6 @@
 """Nearest vocabulary neighbours against brute force."""
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -15,7 +15,6 @@ def cosine(a, b):
     return a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
 
 
-@settings(deadline=None)
 @given(SEEDS, st.integers(1, 4), st.integers(1, 9), st.integers(1, 5), st.integers(1, 12))
 def test_blocks_give_the_cosines_of_all_pairs(seed, rows, vocabulary, width, block):
     rng = np.random.default_rng(seed)
@@ -30,7 +29,6 @@ def test_rows_of_zeros_are_near_nothing():
     assert neighbors.cosine_similarities(np.zeros((1, 2)), np.ones((3, 2))).tolist() == [[0, 0, 0]]
 
 
-@settings(deadline=None)
 @given(SEEDS, st.integers(1, 7))
 def test_nearest_are_the_best_real_pieces_in_order(seed, k):
     rng = np.random.default_rng(seed)

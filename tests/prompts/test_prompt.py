@@ -44,7 +44,7 @@ def test_end_of_the_text_in_front_of_the_padding():
 
 
 @pytest.mark.parametrize("location", prompts.LOCATIONS)
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(lengths=st.lists(st.integers(0, 4), min_size=3, max_size=3))
 def test_masks_are_joined_as_the_input_is(location, lengths):
     """Rows that hold the prompt are marked, and each token keeps its own value."""

@@ -1,6 +1,6 @@
 """Relative positions and attention against their definitions."""
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,7 +34,6 @@ def bucket_by_definition(offset, bidirectional, num_buckets, max_distance):
     return sign + exact + max(reached)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([(32, 128), (8, 14), (4, 8), (16, 100)]),
     st.booleans(),

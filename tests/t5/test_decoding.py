@@ -1,4 +1,4 @@
-"""Greedy decoding against a loop that has no cache, and when it stops."""
+"""Greedy decoding against a loop that has no cache and Hugging Face, and when it stops."""
 
 import dataclasses
 
@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from prompt_tuning.t5 import decoding
+from tests.t5 import reference
 from tests.t5 import tiny
 
 
@@ -59,7 +61,22 @@ def test_greedy_equals_a_loop_without_cache(
         params, inputs
     )
 
-    np.testing.assert_array_equal(found, cut_after(expected, eos_id))
+    np.testing.assert_array_equal(found.tokens, cut_after(expected, eos_id))
+    log_probs = reference.forced_log_probs(model, params, inputs, expected, eos_id)
+    np.testing.assert_allclose(found.log_probs, log_probs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("case", ["plain", "prompted"])
+def test_greedy_equals_hugging_face(case):
+    model, params, inputs, expected = reference.hugging_face(case)
+    length = expected["greedy"]["tokens"].shape[1]
+
+    found = jax.jit(lambda params, inputs: decoding.greedy(model, params, inputs, length))(
+        params, inputs
+    )
+
+    np.testing.assert_array_equal(found.tokens, expected["greedy"]["tokens"])
+    np.testing.assert_allclose(found.log_probs, expected["greedy"]["log_probs"], atol=1e-4)
 
 
 def scripted(monkeypatch, script):
@@ -79,7 +96,7 @@ def test_decoding_stops_when_all_rows_have_ended(monkeypatch):
     steps = scripted(monkeypatch, [[5, 1, 7, 7, 7], [6, 8, 1, 7, 7]])
     with jax.disable_jit():
         found = decoding.greedy(tiny.build(), {}, jnp.ones((2, 3), int), max_decode_length=5)
-    assert found.tolist() == [[5, 1, 0, 0, 0], [6, 8, 1, 0, 0]]
+    assert found.tokens.tolist() == [[5, 1, 0, 0, 0], [6, 8, 1, 0, 0]]
     assert steps == [[5, 6], [1, 8]]
 
 
@@ -87,5 +104,6 @@ def test_rows_of_padding_keep_nobody_waiting(monkeypatch):
     steps = scripted(monkeypatch, [[5, 1, 7], [7, 7, 7]])
     with jax.disable_jit():
         found = decoding.greedy(tiny.build(), {}, jnp.array([[3, 1], [0, 0]]), max_decode_length=3)
-    assert found.tolist() == [[5, 1, 0], [0, 0, 0]]
+    assert found.tokens.tolist() == [[5, 1, 0], [0, 0, 0]]
+    assert found.log_probs[0] < found.log_probs[1] == 0
     assert steps == [[5, 0]]

@@ -263,7 +263,7 @@ def test_encoder_outputs_are_zero_at_padding_only(prompted):
 
 
 @LOCATIONS
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     seeds=st.tuples(st.integers(0, 99), st.integers(0, 99)),
     lengths=st.lists(st.integers(0, 6), min_size=2, max_size=2),

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from prompt_tuning.t5 import parameters
 from prompt_tuning.training import diagnostics
-from prompt_tuning.training import partition
 from tests.t5 import tiny
 
 CONFIG = dataclasses.replace(tiny.CONFIG, num_encoder_layers=2, num_decoder_layers=2)
@@ -32,14 +32,14 @@ def attention_weights(model, params):
     """`weights(path)` of one attention module, [B, H, Q, S]."""
     _, state = jax.jit(
         lambda params: model.apply(
-            {"params": partition.unflatten(params)},
+            {"params": parameters.unflatten(params)},
             BATCH["encoder_input_tokens"],
             BATCH["decoder_input_tokens"],
             enable_dropout=False,
             mutable=["intermediates"],
         )
     )(params)
-    sown = partition.flatten(state["intermediates"])
+    sown = parameters.flatten(state["intermediates"])
     return lambda path: sown[f"{path}/attention_weights"][0]
 
 
@@ -55,7 +55,7 @@ def uniform_mass(queries):
 
 
 def flat_params(model):
-    return partition.flatten(tiny.random_params(model))
+    return parameters.flatten(tiny.random_params(model))
 
 
 @pytest.mark.parametrize("location, decoder_prompt", [("front", P), ("after_first", 0), ("end", 0)])

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from prompt_tuning.t5 import parameters
 from prompt_tuning.training import optimizers
 from prompt_tuning.training import partition
 
@@ -81,7 +82,7 @@ def test_whole_tree_and_trained_subtree_give_the_same_update():
     optimizer = optimizers.freeze(optimizers.adafactor(), [PROMPT])
     whole, _ = optimizer.update(nested, optimizer.init(nested), nested)
     part, _ = optimizer.update(flat, optimizer.init(flat), flat)
-    np.testing.assert_array_equal(partition.flatten(whole)[PROMPT], part[PROMPT])
+    np.testing.assert_array_equal(parameters.flatten(whole)[PROMPT], part[PROMPT])
 
 
 def test_muon_orthogonalises_kernels_of_layers_only():

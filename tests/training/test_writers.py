@@ -42,6 +42,16 @@ def test_scalars_reach_both_files(tmp_path):
     ] == [(10, "train/loss", 2.5), (10, "prompt/update_ratio", 0.25), (20, "train/loss", 1.5)]
 
 
+def test_texts_go_to_tensorboard_alone(tmp_path):
+    writer = writers.ScalarWriter(tmp_path)
+    writer(3, {"eval/accuracy": 50.0, "eval/examples": "| a |"})
+    writer.close()
+    assert read_lines(tmp_path) == [{"step": 3, "eval/accuracy": 50.0}]
+    values = [value for event in read_events(tmp_path) for value in event.summary.value]
+    (text,) = [value for value in values if value.tag.startswith("eval/examples")]
+    assert text.tensor.string_val == [b"| a |"]
+
+
 def test_lines_are_there_before_the_writer_is_closed(tmp_path):
     writer = writers.ScalarWriter(tmp_path)
     writer(1, {"loss": 3.0})
