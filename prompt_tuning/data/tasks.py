@@ -25,7 +25,8 @@ HELD_OUT_METRIC = "-loss_per_token"
 class Task(Protocol):
     """A named source of rows for each of its splits.
 
-    `metric` is the score that tells which evaluation was best; a leading "-" says lower is better.
+    `metric` is the score that tells which evaluation was best; a leading "-" says lower is better,
+    "" that there is none.
     """
 
     name: str
@@ -61,7 +62,7 @@ class ExamplesTask:
 
     @property
     def metric(self) -> str:
-        return self.metrics[0]
+        return next(iter(self.metrics), "")
 
     @property
     def label_texts(self) -> Sequence[str] | None:
