@@ -40,7 +40,7 @@ class EnsemblePredictor:
         """Yields the combined prediction of each example, and those of all prompts in "members"."""
         size = len(self._members)
         repeated = examples.take(np.repeat(np.arange(len(examples)), size).tolist())
-        which = np.tile(np.arange(size), len(examples))
+        which = np.tile(np.arange(size), len(examples)).tolist()
         answers = self._predictor(params, repeated, self._members.bank, which)
         while asked := list(itertools.islice(answers, size)):
             combined = self._members.combine(asked)

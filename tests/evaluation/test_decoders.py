@@ -33,7 +33,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def params(model):
-    return parameters.flatten(tiny.random_params(model))
+    return jax.device_put(parameters.flatten(tiny.random_params(model)))
 
 
 @pytest.fixture(scope="module")
