@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from prompt_tuning.data.cache import cached_examples, cached_splits
+from prompt_tuning.data.cache import cached_splits
 from prompt_tuning.data.examples import DataError, Examples
 from prompt_tuning.data.metrics import Results, check_metrics, score
 from prompt_tuning.data.paths import PathLike
@@ -48,22 +48,23 @@ class CachedTask(ExamplesTask):
     ) -> Examples:
         """The split as it was cached in the task's own folder."""
         del cache_dir
-        identity = {
-            "task": self.name,
-            "split": split,
-            "vocabulary": vocabulary.fingerprint,
-            "inputs_length": inputs_length,
-            "targets_length": targets_length,
-        }
+        return super().load(split, vocabulary, inputs_length, targets_length, self.cache_dir)
 
-        def not_there():
-            raise DataError(
-                f"task {self.name}, split {split!r}: {self.cache_dir} has nothing for "
-                f"{vocabulary.name} and lengths {inputs_length}, {targets_length}, only splits "
-                f"{list(self.splits)}: make the cache with these where seqio is installed"
-            )
+    def check(self, split: str, vocabulary: Vocabulary) -> None:
+        """Nothing: what the cache lacks, `read` tells."""
 
-        return cached_examples(self.cache_dir, identity, not_there)
+    def identity(self, split: str) -> dict[str, object]:
+        return {}
+
+    def read(
+        self, split: str, vocabulary: Vocabulary, inputs_length: int, targets_length: int
+    ) -> Examples:
+        """Always raises DataError: only the cache has the examples."""
+        raise DataError(
+            f"task {self.name}, split {split!r}: {self.cache_dir} has nothing for "
+            f"{vocabulary.name} and lengths {inputs_length}, {targets_length}, only splits "
+            f"{list(self.splits)}: make the cache with these where seqio is installed"
+        )
 
     def score(
         self, examples: Examples, predictions: Sequence[str], vocabulary: Vocabulary

@@ -10,10 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from prompt_tuning.data.cache import cached_examples
 from prompt_tuning.data.examples import DataError, Examples, Report, examples_from_tokens
 from prompt_tuning.data.metrics import Results, check_metrics, illegal_rate, score
-from prompt_tuning.data.paths import PathLike, Paths, expand, file_hash
+from prompt_tuning.data.paths import Paths, expand, file_hash
 from prompt_tuning.data.tables import Columns, RowError, nearest, read_table
 from prompt_tuning.data.tasks import ExamplesTask, MixtureTask, Task
 from prompt_tuning.data.templates import column_names, fill, without_control_characters
@@ -70,35 +69,34 @@ class FilesTask(ExamplesTask):
         """The legal target texts in order, or None for a free-text task."""
         return None if self.labels is None else tuple(dict.fromkeys(self._label_of_raw.values()))
 
-    def load(
-        self,
-        split: str,
-        vocabulary: Vocabulary,
-        inputs_length: int,
-        targets_length: int,
-        cache_dir: PathLike | None = None,
-    ) -> Examples:
-        """The split's examples as tokens, cut to the given lengths, from `cache_dir` where it has
-        them.
+    def identity(self, split: str) -> dict[str, object]:
+        definition = [self.inputs, self.targets, self.labels, self.id_column, self.on_bad_row]
+        paths = expand(self.files[split])
+        if not all(path.is_file() for path in paths):
+            return {"definition": definition}
+        sources = [[path.name, file_hash(path)] for path in paths]
+        return {"definition": definition, "sources": sources}
 
-        If the files are not on this machine, a cache made elsewhere serves. Raises DataError by
-        file and row.
-        """
-        paths = self._paths(split)
-        identity = {
-            "task": self.name,
-            "split": split,
-            "vocabulary": vocabulary.fingerprint,
-            "inputs_length": inputs_length,
-            "targets_length": targets_length,
-            "definition": [self.inputs, self.targets, self.labels, self.id_column, self.on_bad_row],
-        }
-        if all(path.is_file() for path in paths):
-            identity["sources"] = [[path.name, file_hash(path)] for path in paths]
-        return cached_examples(
-            cache_dir,
-            identity,
-            lambda: self._read(paths, vocabulary, inputs_length, targets_length),
+    def read(
+        self, split: str, vocabulary: Vocabulary, inputs_length: int, targets_length: int
+    ) -> Examples:
+        """Raises DataError by file and row."""
+        self._check_labels(vocabulary)
+        skipped: list[str] = []
+        rows = self._usable_rows(expand(self.files[split]), vocabulary, skipped)
+        if not rows:
+            raise DataError(
+                f"task {self.name}: none of {len(skipped)} rows is usable; {skipped[0]}"
+            )
+        report = Report(
+            rows_read=len(rows) + len(skipped),
+            rows_skipped=len(skipped),
+            first_skipped=tuple(skipped[:_SKIPPED_SHOWN]),
+            control_characters_replaced=sum(row.cleaned for row in rows),
+        )
+        ids, fields, inputs, targets, _ = zip(*rows)
+        return examples_from_tokens(
+            ids, fields, inputs, targets, inputs_length, targets_length, report
         )
 
     def score(
@@ -122,35 +120,6 @@ class FilesTask(ExamplesTask):
             else dict.fromkeys([*self.metrics, illegal_rate.__name__])
         )
         return score(list(names), results, vocabulary)
-
-    def _paths(self, split: str) -> list[Path]:
-        if split not in self.files:
-            raise DataError(
-                f"task {self.name} has no split {split!r}, only {', '.join(self.files)}"
-                f"{nearest(split, list(self.files))}"
-            )
-        return expand(self.files[split])
-
-    def _read(
-        self, paths: Sequence[Path], vocabulary: Vocabulary, inputs_length: int, targets_length: int
-    ) -> Examples:
-        self._check_labels(vocabulary)
-        skipped: list[str] = []
-        rows = self._usable_rows(paths, vocabulary, skipped)
-        if not rows:
-            raise DataError(
-                f"task {self.name}: none of {len(skipped)} rows is usable; {skipped[0]}"
-            )
-        report = Report(
-            rows_read=len(rows) + len(skipped),
-            rows_skipped=len(skipped),
-            first_skipped=tuple(skipped[:_SKIPPED_SHOWN]),
-            control_characters_replaced=sum(row.cleaned for row in rows),
-        )
-        ids, fields, inputs, targets, _ = zip(*rows)
-        return examples_from_tokens(
-            ids, fields, inputs, targets, inputs_length, targets_length, report
-        )
 
     def _usable_rows(
         self, paths: Sequence[Path], vocabulary: Vocabulary, skipped: list[str]

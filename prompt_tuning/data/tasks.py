@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from prompt_tuning.data.batches import ExampleRows, Rows
+from prompt_tuning.data.cache import cached_examples
 from prompt_tuning.data.examples import DataError, Examples
 from prompt_tuning.data.mixtures import MixedRows
 from prompt_tuning.data.objectives import Objective, SpanCorruption
 from prompt_tuning.data.paths import PathLike, Paths
+from prompt_tuning.data.tables import nearest
 from prompt_tuning.data.text import TextRows, load_tokens
 from prompt_tuning.data.vocabulary import Vocabulary
 
@@ -51,9 +53,10 @@ class Task(Protocol):
 
 
 class ExamplesTask:
-    """What all tasks with text targets share. A subclass has `load`, `score` and `splits`.
+    """What all tasks with text targets share.
 
-    `log_examples` says whether predictions are also to be shown in TensorBoard.
+    A subclass has `splits`, `identity`, `read` and `score`. `log_examples` says whether predictions
+    are also to be shown in TensorBoard.
     """
 
     name: str
@@ -77,7 +80,43 @@ class ExamplesTask:
         targets_length: int,
         cache_dir: PathLike | None = None,
     ) -> Examples:
-        """The split as tokens, cut to the given lengths."""
+        """The split as tokens, cut to the given lengths, from `cache_dir` where it has them.
+
+        If the source is not on this machine, a cache made elsewhere serves. Raises DataError by the
+        place of what is wrong.
+        """
+        self.check(split, vocabulary)
+        identity = {
+            "task": self.name,
+            "split": split,
+            "vocabulary": vocabulary.fingerprint,
+            "inputs_length": inputs_length,
+            "targets_length": targets_length,
+            **self.identity(split),
+        }
+        return cached_examples(
+            cache_dir, identity, lambda: self.read(split, vocabulary, inputs_length, targets_length)
+        )
+
+    def check(self, split: str, vocabulary: Vocabulary) -> None:
+        """Raises DataError where the task does not have the split, or is not for the vocabulary."""
+        del vocabulary
+        if split not in self.splits:
+            raise DataError(
+                f"task {self.name} has no split {split!r}, only {', '.join(self.splits)}"
+                f"{nearest(split, list(self.splits))}"
+            )
+
+    def identity(self, split: str) -> dict[str, object]:
+        """What else the examples depend on: the task's definition and the content of its sources,
+        or, on a machine that does not have these, what of it is known there.
+        """
+        raise NotImplementedError
+
+    def read(
+        self, split: str, vocabulary: Vocabulary, inputs_length: int, targets_length: int
+    ) -> Examples:
+        """The split from its source."""
         raise NotImplementedError
 
     def score(

@@ -134,7 +134,7 @@ def test_a_cache_made_by_seqio_loads_as_it_was(tmp_path, pocket, monkeypatch):
     cached = CachedTask("spam", str(tmp_path)).load("validation", pocket, 32, 4)
     assert cached.ids == made.ids and cached.fields == made.fields
     assert np.array_equal(cached.inputs.values, made.inputs.values)
-    monkeypatch.setattr(provider.SeqioTask, "_read", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(provider.SeqioTask, "read", lambda *_: pytest.fail("read again"))
     find_task("spam", MODULE).load("validation", pocket, 32, 4, cache_dir=tmp_path)
 
 

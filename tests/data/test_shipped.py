@@ -1,5 +1,3 @@
-import sys
-
 import pytest
 
 from prompt_tuning.data.cache import cached_examples
@@ -7,13 +5,6 @@ from prompt_tuning.data.cached import CachedTask
 from prompt_tuning.data.examples import DataError
 from prompt_tuning.data.shipped import SHIPPED, find_task, shipped_task
 from tests.data.helpers import numbered_examples
-
-
-@pytest.fixture
-def without_seqio(monkeypatch):
-    monkeypatch.setitem(sys.modules, "seqio", None)
-    for name in [name for name in sys.modules if name.startswith("prompt_tuning.data.seqio_tasks")]:
-        monkeypatch.delitem(sys.modules, name)
 
 
 @pytest.fixture

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from prompt_tuning.data.benchmarks.benchmark import Benchmark, Fields, Row
 from prompt_tuning.data.benchmarks.rows import Source
 from prompt_tuning.data.benchmarks.text import UNKNOWN
-from prompt_tuning.data.cache import cached_examples
 from prompt_tuning.data.examples import DataError, Examples, Report, examples_from_tokens
 from prompt_tuning.data.metrics import Results, illegal_rate, score
-from prompt_tuning.data.paths import PathLike
-from prompt_tuning.data.tables import RowError, missing_column, nearest
+from prompt_tuning.data.tables import RowError, missing_column
 from prompt_tuning.data.tasks import ExamplesTask
 from prompt_tuning.data.vocabulary import EOS_ID, ByteVocabulary, Vocabulary
 
@@ -65,38 +63,32 @@ class BenchmarkTask(ExamplesTask):
         """The legal target texts in order, or None for a free-text task."""
         return None if self.benchmark.labels is None else tuple(self.benchmark.labels)
 
-    def load(
-        self,
-        split: str,
-        vocabulary: Vocabulary,
-        inputs_length: int,
-        targets_length: int,
-        cache_dir: PathLike | None = None,
-    ) -> Examples:
-        """The split's examples as tokens, cut to the given lengths, from `cache_dir` where it has
-        them.
-
-        If the files are not on this machine, a cache made elsewhere serves. Raises DataError by
-        file and row, and for a vocabulary of the wrong kind.
-        """
-        self._check_split(split)
+    def check(self, split: str, vocabulary: Vocabulary) -> None:
+        super().check(split, vocabulary)
         self.check_vocabulary(vocabulary)
+
+    def identity(self, split: str) -> dict[str, object]:
         form = self.form
-        identity = {
-            "task": self.name,
-            "split": split,
-            "vocabulary": vocabulary.fingerprint,
-            "inputs_length": inputs_length,
-            "targets_length": targets_length,
-            "definition": [self.benchmark.name, form.taskless, form.task_index],
-        }
+        found = {"definition": [self.benchmark.name, form.taskless, form.task_index]}
         sources = self.source.identity(self.benchmark, split)
-        if sources is not None:
-            identity["sources"] = sources
-        return cached_examples(
-            cache_dir,
-            identity,
-            lambda: self._read(split, vocabulary, inputs_length, targets_length),
+        return found if sources is None else found | {"sources": sources}
+
+    def read(
+        self, split: str, vocabulary: Vocabulary, inputs_length: int, targets_length: int
+    ) -> Examples:
+        rows = list(self.examples(split))
+        fields = [example for examples in rows for example in examples]
+        if not fields:
+            raise DataError(f"task {self.name}, split {split!r}: no examples in {len(rows)} rows")
+        report = Report(rows_read=len(rows), rows_skipped=sum(not examples for examples in rows))
+        return examples_from_tokens(
+            [row.get("id", f"{split}:{index}") for index, row in enumerate(fields)],
+            fields,
+            [[*self.input_tokens(row, vocabulary), EOS_ID] for row in fields],
+            [[*vocabulary.encode(row["targets"]), EOS_ID] for row in fields],
+            inputs_length,
+            targets_length,
+            report,
         )
 
     def score(
@@ -169,35 +161,10 @@ class BenchmarkTask(ExamplesTask):
             f"{change} the task's name"
         )
 
-    def _check_split(self, split: str) -> None:
-        if split not in self.splits:
-            raise DataError(
-                f"task {self.name} has no split {split!r}, only {', '.join(self.splits)}"
-                f"{nearest(split, list(self.splits))}"
-            )
-
     def _in_form(self, fields: Fields) -> Fields:
         if not self.form.taskless:
             return fields
         return fields | {"inputs": re.sub("^[^ ]* ", "", fields["inputs"])}
-
-    def _read(
-        self, split: str, vocabulary: Vocabulary, inputs_length: int, targets_length: int
-    ) -> Examples:
-        rows = list(self.examples(split))
-        fields = [example for examples in rows for example in examples]
-        if not fields:
-            raise DataError(f"task {self.name}, split {split!r}: no examples in {len(rows)} rows")
-        report = Report(rows_read=len(rows), rows_skipped=sum(not examples for examples in rows))
-        return examples_from_tokens(
-            [row.get("id", f"{split}:{index}") for index, row in enumerate(fields)],
-            fields,
-            [[*self.input_tokens(row, vocabulary), EOS_ID] for row in fields],
-            [[*vocabulary.encode(row["targets"]), EOS_ID] for row in fields],
-            inputs_length,
-            targets_length,
-            report,
-        )
 
 
 def _have_answers(fields: Sequence[Fields]) -> bool:

@@ -14,9 +14,7 @@ import seqio
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from prompt_tuning.data.cache import cached_examples
 from prompt_tuning.data.examples import DataError, Examples, Report, examples_from_tokens
-from prompt_tuning.data.paths import PathLike
 from prompt_tuning.data.tables import nearest
 from prompt_tuning.data.tasks import ExamplesTask, MixtureTask, Task
 from prompt_tuning.data.vocabulary import ByteVocabulary, Vocabulary, sentencepiece_fingerprint
@@ -70,34 +68,39 @@ class SeqioTask(ExamplesTask):
     def splits(self) -> Collection[str]:
         return list(self._task.splits)
 
-    def load(
-        self,
-        split: str,
-        vocabulary: Vocabulary,
-        inputs_length: int,
-        targets_length: int,
-        cache_dir: PathLike | None = None,
-    ) -> Examples:
-        """The split's examples, from `cache_dir` where it has them.
+    def check(self, split: str, vocabulary: Vocabulary) -> None:
+        super().check(split, vocabulary)
+        features = self._task.output_features
+        for side in _SIDES:
+            if side not in features:
+                raise DataError(
+                    f"task {self.name} has features {', '.join(features)}; {side} are needed"
+                )
+            if _fingerprint(features[side].vocabulary) != vocabulary.fingerprint:
+                raise DataError(
+                    f"task {self.name} makes its {side} with {features[side].vocabulary}, "
+                    f"the model reads {vocabulary.name}"
+                )
 
-        A cache is built again when the task's preprocessors, its source's name and version or its
-        source files change. Raises DataError for an unknown split, or where the task's vocabulary
-        is not the model's.
-        """
-        self._check(split, vocabulary)
-        identity = {
-            "task": self.name,
-            "split": split,
-            "vocabulary": vocabulary.fingerprint,
-            "inputs_length": inputs_length,
-            "targets_length": targets_length,
+    def identity(self, split: str) -> dict[str, object]:
+        """The names of preprocessors, and the source's name and version or its files' hashes."""
+        return {
             "definition": [_function_name(step) for step in self._task.preprocessors],
             "sources": _sources(self._task.source, split),
         }
-        return cached_examples(
-            cache_dir,
-            identity,
-            lambda: self._read(split, vocabulary, inputs_length, targets_length),
+
+    def read(
+        self, split: str, vocabulary: Vocabulary, inputs_length: int, targets_length: int
+    ) -> Examples:
+        dataset = self._task.get_dataset(sequence_length=None, split=split, shuffle=False)
+        rows = list(tfds.as_numpy(dataset))
+        if not rows:
+            raise DataError(f"task {self.name}, split {split!r}: seqio gave no examples")
+        fields = [_fields(row, vocabulary) for row in rows]
+        ids = [str(row.get("id", f"{split}:{i}")) for i, row in enumerate(fields)]
+        inputs, targets = ([row[side].tolist() for row in rows] for side in _SIDES)
+        return examples_from_tokens(
+            ids, fields, inputs, targets, inputs_length, targets_length, Report(rows_read=len(rows))
         )
 
     def score(
@@ -119,38 +122,6 @@ class SeqioTask(ExamplesTask):
                 for name, value in function(targets, answers).items()
             }
         return scores
-
-    def _check(self, split: str, vocabulary: Vocabulary) -> None:
-        if split not in self._task.splits:
-            raise DataError(
-                f"task {self.name} has no split {split!r}, only {', '.join(self._task.splits)}"
-                f"{nearest(split, list(self._task.splits))}"
-            )
-        features = self._task.output_features
-        for side in _SIDES:
-            if side not in features:
-                raise DataError(
-                    f"task {self.name} has features {', '.join(features)}; {side} are needed"
-                )
-            if _fingerprint(features[side].vocabulary) != vocabulary.fingerprint:
-                raise DataError(
-                    f"task {self.name} makes its {side} with {features[side].vocabulary}, "
-                    f"the model reads {vocabulary.name}"
-                )
-
-    def _read(
-        self, split: str, vocabulary: Vocabulary, inputs_length: int, targets_length: int
-    ) -> Examples:
-        dataset = self._task.get_dataset(sequence_length=None, split=split, shuffle=False)
-        rows = list(tfds.as_numpy(dataset))
-        if not rows:
-            raise DataError(f"task {self.name}, split {split!r}: seqio gave no examples")
-        fields = [_fields(row, vocabulary) for row in rows]
-        ids = [str(row.get("id", f"{split}:{i}")) for i, row in enumerate(fields)]
-        inputs, targets = ([row[side].tolist() for row in rows] for side in _SIDES)
-        return examples_from_tokens(
-            ids, fields, inputs, targets, inputs_length, targets_length, Report(rows_read=len(rows))
-        )
 
 
 def _fields(row: dict, vocabulary: Vocabulary) -> dict:

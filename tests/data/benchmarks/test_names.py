@@ -1,5 +1,3 @@
-import sys
-
 import pytest
 
 from prompt_tuning.data.benchmarks.mixtures import MIXTURES
@@ -87,11 +85,7 @@ def test_an_unknown_name_says_what_is_near(name, message):
     assert why_no_benchmark(name) and why_no_benchmark("super_glue_cb_v102") is None
 
 
-def test_find_task_knows_benchmarks_without_seqio(pocket, monkeypatch):
-    for module in [name for name in sys.modules if name.startswith("prompt_tuning.data.seqio")]:
-        monkeypatch.delitem(sys.modules, module)
-    monkeypatch.setitem(sys.modules, "seqio", None)
-    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+def test_find_task_knows_benchmarks_without_seqio(pocket, without_seqio):
     task = find_task("super_glue_cb_v102", data_dir=OFFICIAL)
     assert task.source == Folder(OFFICIAL) and len(task.load("train", pocket, 64, 8)) == 2
     task = find_task("super_glue_cb_v102", tfds_data_dir="/data")
