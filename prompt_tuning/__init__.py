@@ -14,6 +14,7 @@ import importlib
 
 __all__ = [
     "FilesTask",
+    "find_task",
     "load_model",
     "predict",
     "read_prompt",

@@ -13,13 +13,15 @@ import numpy as np
 from prompt_tuning import infer
 from prompt_tuning import models
 from prompt_tuning import train
-from prompt_tuning.checkpoints import learned
 from prompt_tuning.checkpoints import weights
+from prompt_tuning.data import examples
 from prompt_tuning.data import tasks
 from prompt_tuning.data import unlabelled
 from prompt_tuning.data.files import FilesTask as FilesTask
+from prompt_tuning.data.find_task import find_task as find_task
 from prompt_tuning.data.shipped import shipped_task as shipped_task
 from prompt_tuning.evaluation import evaluator
+from prompt_tuning.methods import learned
 from prompt_tuning.methods import method as methods
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import files as prompt_files
@@ -91,7 +93,7 @@ def predict(
 ) -> list[str]:
     """The text that the model, with this prompt or without one, gives for each input."""
     inputs = [unlabelled.Input(str(number), text) for number, text in enumerate(texts)]
-    lengths = train.feature_lengths(task_feature_lengths)
+    lengths = examples.feature_lengths(task_feature_lengths)
     rows = infer.predict_texts(model, _adapted(model, prompt), inputs, lengths, batch_size)
     return [row["prediction"] for row in rows]
 
@@ -110,7 +112,7 @@ def score(
     mesh = layout.mesh()
     options = evaluator.Options(
         split,
-        *train.feature_lengths(task_feature_lengths),
+        *examples.feature_lengths(task_feature_lengths),
         batch_size,
         sharding=sharding.batch_rows(mesh),
     )

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 import os
 import pathlib
+import uuid
 
 
 @contextlib.contextmanager
@@ -15,7 +16,7 @@ def writing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         yield partial
         with open(partial, "rb") as file:

@@ -11,15 +11,15 @@ import pathlib
 
 import jax
 
-from prompt_tuning.checkpoints import learned
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import tasks
+from prompt_tuning.data.examples import feature_lengths
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import ensemble
 from prompt_tuning.evaluation import evaluator
 from prompt_tuning.evaluation import reports
+from prompt_tuning.methods import learned
 from prompt_tuning.methods import method as methods
-from prompt_tuning.train import feature_lengths
 from prompt_tuning.training import sharding
 from prompt_tuning.training import writers
 
@@ -41,6 +41,7 @@ def evaluate(
     max_examples: int | None = None,
     cache_dir: str | None = None,
     layout: sharding.Layout = sharding.Layout(),
+    configuration: str | None = None,
 ) -> dict[str, float]:
     """Evaluates a prompt on every example of a split, and writes what came of it.
 
@@ -63,6 +64,7 @@ def evaluate(
       max_examples: evaluate a fixed random part of the split.
       cache_dir: where tokenised data is kept, if anywhere.
       layout: how arrays lie on the devices.
+      configuration: what made this evaluation, kept as eval_config.gin.
 
     Returns:
       The scores, as in metrics.json.
@@ -86,6 +88,7 @@ def evaluate(
     evaluation = evaluator.Evaluator(adapted.network, model, task, options, members)
     outcomes = evaluation(layout.put_params(adapted.network, adapted.params, mesh))
     scores = evaluator.flat_scores(outcomes)
+    writers.keep_configuration(pathlib.Path(output_dir, "eval_config.gin"), configuration)
     if jax.process_index() == 0:
         _write(pathlib.Path(output_dir), outcomes, scores)
     return scores

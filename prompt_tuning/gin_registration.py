@@ -14,8 +14,8 @@ from prompt_tuning import infer
 from prompt_tuning import models
 from prompt_tuning import train
 from prompt_tuning.data import files
+from prompt_tuning.data import find_task
 from prompt_tuning.data import objectives
-from prompt_tuning.data import shipped
 from prompt_tuning.data import tasks
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import ensemble
@@ -62,7 +62,7 @@ PARTS = [
     ensemble.majority_vote,
     ensemble.mean_log_probability,
     # Tasks.
-    shipped.find_task,
+    find_task.find_task,
     files.FilesTask,
     files.files_mixture,
     tasks.TextTask,

@@ -9,16 +9,15 @@ import json
 
 import jax
 
-from prompt_tuning.checkpoints import learned
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import tables
 from prompt_tuning.data import unlabelled
-from prompt_tuning.data.examples import DataError
+from prompt_tuning.data.examples import DataError, feature_lengths
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import predict
 from prompt_tuning.evaluation import reports
+from prompt_tuning.methods import learned
 from prompt_tuning.methods import method as methods
-from prompt_tuning.train import feature_lengths
 from prompt_tuning.training import sharding
 
 STANDARD_OUTPUT = "-"
@@ -101,7 +100,7 @@ def predict_texts(
     labels: Sequence[str] | None = None,
     layout: sharding.Layout = sharding.Layout(),
 ) -> Iterator[predict.Prediction]:
-    """Yields {"id", "inputs", "prediction", "score"} for each text.
+    """Yields {"id", "inputs", "prediction", "score"} for each text, and the "prompt" it names.
 
     `lengths` are (T, L); `which` says which prompt of the bank each text takes.
     """
@@ -118,9 +117,9 @@ def predict_texts(
     )
     examples = unlabelled.unlabelled_examples(texts, model.vocabulary, *lengths)
     params = layout.put_params(adapted.network, adapted.params, mesh)
-    for row in predictor(params, examples, adapted.bank, which):
+    for text, row in zip(texts, predictor(params, examples, adapted.bank, which), strict=True):
         del row["targets"]
-        yield row
+        yield row if text.prompt is None else row | {"prompt": text.prompt}
 
 
 def _which(texts: Sequence[unlabelled.Input], names: Sequence[str], file: str) -> list[int]:

@@ -12,7 +12,9 @@ import optax
 
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import batches as data_batches
+from prompt_tuning.data import examples as data_examples
 from prompt_tuning.data import tasks
+from prompt_tuning.data.examples import DataError
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import evaluator
 from prompt_tuning.methods import method as methods
@@ -46,6 +48,7 @@ def train(
     keep: int = 2,
     cache_dir: str | None = None,
     layout: sharding.Layout = sharding.Layout(),
+    configuration: str | None = None,
 ) -> loop.Result:
     """Trains what `method` names on `task`, evaluates as it goes, and keeps the best.
 
@@ -75,12 +78,24 @@ def train(
       keep: saves to keep for resuming.
       cache_dir: where tokenised data is kept, if anywhere.
       layout: how arrays lie on the devices.
+      configuration: what made this run, kept as config.gin.
 
     Raises:
       DataError: data is missing or malformed; by file and row, before anything is compiled.
       loop.NotFiniteError: the loss became infinite or NaN.
     """
-    inputs_length, targets_length = feature_lengths(task_feature_lengths)
+    inputs_length, targets_length = data_examples.feature_lengths(task_feature_lengths)
+    _check_positive(
+        train_steps=train_steps,
+        batch_size=batch_size,
+        accumulate=accumulate,
+        eval_period=eval_period,
+        save_period=save_period,
+        log_period=log_period,
+        keep=keep,
+    )
+    if seed < 0:
+        raise ValueError(f"SEED must be at least 0, found {seed}.")
     mesh = layout.mesh()
     sharding.check_batch_size(batch_size, accumulate, mesh)
     rows = task.rows(
@@ -97,6 +112,11 @@ def train(
     metric = metric or task.metric
     evaluate = None
     if eval_period is not None:
+        if eval_split not in task.splits:
+            raise DataError(
+                f"task {task.name} has no split {eval_split!r} to evaluate on, only "
+                f"{', '.join(task.splits)}: set EVAL_SPLIT, or EVAL_PERIOD = None"
+            )
         options = evaluator.Options(
             eval_split,
             inputs_length,
@@ -127,17 +147,15 @@ def train(
         accumulate=accumulate,
         keep=keep,
         layout=layout,
+        configuration=configuration,
+        task_name=task.name,
     )
 
 
-def feature_lengths(lengths: Mapping[str, int]) -> tuple[int, int]:
-    """(T, L) of TASK_FEATURE_LENGTHS, checked."""
-    if set(lengths) != {"inputs", "targets"} or min(lengths.values()) < 1:
-        raise ValueError(
-            'TASK_FEATURE_LENGTHS must be {"inputs": T, "targets": L}, two positive numbers of '
-            f"tokens, found {dict(lengths)}."
-        )
-    return lengths["inputs"], lengths["targets"]
+def _check_positive(**arguments: int | None) -> None:
+    for name, value in arguments.items():
+        if value is not None and value < 1:
+            raise ValueError(f"train.{name} must be at least 1, found {value}.")
 
 
 def optimizer_or_default(

@@ -109,7 +109,7 @@ def main() -> None:
         for method in args.methods:
             accuracies = []
             for seed in args.seeds:
-                folder = args.out / task / f"{method}_{seed}"
+                folder = args.out / task / f"{method}_{args.steps}_{seed}"
                 scores = measured(
                     folder.with_suffix(".json"),
                     lambda: (

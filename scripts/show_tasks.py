@@ -11,9 +11,10 @@ import argparse
 import numpy as np
 
 from prompt_tuning import models
-from prompt_tuning.data import shipped
+from prompt_tuning.data import find_task
 from prompt_tuning.data import tasks
 from prompt_tuning.data import vocabulary as vocabularies
+from prompt_tuning.data.examples import DataError
 
 PERCENTILES = (0, 50, 90, 95, 99, 100)
 WHOLE = 1 << 20  # longer than any example
@@ -69,14 +70,19 @@ def main() -> None:
         "--lengths", type=int, nargs=2, default=[512, 62], metavar=("INPUTS", "TARGETS")
     )
     args = parser.parse_args()
-    task = shipped.find_task(
-        args.task, args.module, data_dir=args.data_dir, tfds_data_dir=args.tfds_data_dir
-    )
-    shown = [member for member in members(task) if args.split in member.splits]
-    if not shown:
-        parser.error(f"{task.name} has no examples in {args.split!r}, only in {list(task.splits)}")
-    for member in shown:
-        show(member, read_vocabulary(args.vocabulary), args)
+    try:
+        task = find_task.find_task(
+            args.task, args.module, data_dir=args.data_dir, tfds_data_dir=args.tfds_data_dir
+        )
+        shown = [member for member in members(task) if args.split in member.splits]
+        if not shown:
+            raise DataError(
+                f"{task.name} has no examples in {args.split!r}, only in {list(task.splits)}"
+            )
+        for member in shown:
+            show(member, read_vocabulary(args.vocabulary), args)
+    except (DataError, OSError) as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -11,42 +11,65 @@ prediction is one; ReCoRD and WSC are decoded greedily.
 """
 
 import argparse
+import dataclasses
 import json
 import pathlib
 import zipfile
 
 import prompt_tuning as pt
 from prompt_tuning import atomic
-from prompt_tuning.checkpoints import learned
-from prompt_tuning.data import shipped
+from prompt_tuning.checkpoints import weights
+from prompt_tuning.data import examples
 from prompt_tuning.data import tasks
 from prompt_tuning.data.benchmarks import submission
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import predict
+from prompt_tuning.methods import learned
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.training import sharding
 
 PROMPTS = tuple(dict.fromkeys(sheet.prompt for sheet in submission.SHEETS))
 
 
-def predictions(model, prompt_file, task, args) -> list[predict.Prediction]:
-    """Of the whole test split, in its order."""
+@dataclasses.dataclass(frozen=True)
+class Sheet:
+    """A task's part, with all that can be wrong about it already read."""
+
+    sheet: submission.Sheet
+    task: tasks.ExamplesTask
+    examples: examples.Examples
+    adapted: learned.Adapted
+
+
+def prepare(sheet: submission.Sheet, model: weights.FrozenModel, prompt: str, args) -> Sheet:
+    length = len(pt.read_prompt(prompt))
+    method = soft_prompt.SoftPrompt(length, location=args.location)
+    task = pt.find_task(
+        args.name_prefix + sheet.benchmark,
+        data_dir=args.data_dir,
+        tfds_data_dir=args.tfds_data_dir,
+    )
     lengths = args.inputs_length, args.targets_length
-    length = len(pt.read_prompt(prompt_file))
-    adapted = learned.adapt(model, soft_prompt.SoftPrompt(length), prompt_file)
+    test = tasks.load_examples(task, "test", model.vocabulary, *lengths)
+    return Sheet(sheet, task, test, learned.adapt(model, method, prompt))
+
+
+def lines(part: Sheet, model: weights.FrozenModel, args) -> list[str]:
+    """The file's lines, for the whole test split."""
     layout = sharding.Layout()
-    mesh = layout.mesh()
+    mesh, adapted, labels = layout.mesh(), part.adapted, part.task.label_texts
     predictor = predict.Predictor(
         adapted.network,
         model.vocabulary,
         args.batch_size,
-        *lengths,
+        args.inputs_length,
+        args.targets_length,
         sharding=sharding.batch_rows(mesh),
-        decoder=decoders.RankLabels() if task.label_texts else decoders.Greedy(),
-        labels=task.label_texts,
+        decoder=decoders.RankLabels() if labels else decoders.Greedy(),
+        labels=labels,
     )
-    examples = tasks.load_examples(task, "test", model.vocabulary, *lengths)
-    return list(predictor(layout.put_params(adapted.network, adapted.params, mesh), examples))
+    params = layout.put_params(adapted.network, adapted.params, mesh)
+    return [json.dumps(line) for line in part.sheet.lines(list(predictor(params, part.examples)))]
 
 
 def named(argument: str) -> tuple[str, str]:
@@ -63,6 +86,8 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="folder or name of the frozen model")
     parser.add_argument("--prompt", type=named, action="append", default=[], metavar="TASK=PATH")
     parser.add_argument("--data_dir", help="the benchmark's files; without it TFDS has them")
+    parser.add_argument("--tfds_data_dir")
+    parser.add_argument("--location", default="front", help="of the prompts in the input")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--name_prefix", default="", help="of the tasks' names: taskless_, byt5_")
     parser.add_argument("--inputs_length", type=int, default=512)
@@ -72,21 +97,21 @@ def main() -> None:
     prompts = dict(args.prompt)
     if missing := [name for name in PROMPTS if name not in prompts]:
         parser.error(f"a submission has all tasks: add --prompt for {', '.join(missing)}")
-    found = {
-        sheet: shipped.find_task(args.name_prefix + sheet.benchmark, data_dir=args.data_dir)
-        for sheet in submission.SHEETS
-    }
-    model = pt.load_model(args.model)
+    try:
+        model = pt.load_model(args.model)
+        parts = [prepare(sheet, model, prompts[sheet.prompt], args) for sheet in submission.SHEETS]
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
     with (
         atomic.writing(args.out / "submission.zip") as partial,
         zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        for sheet, task in found.items():
-            rows = predictions(model, prompts[sheet.prompt], task, args)
-            text = "".join(f"{json.dumps(line)}\n" for line in sheet.lines(rows))
-            (args.out / sheet.file).write_text(text, encoding="utf-8")
-            archive.write(args.out / sheet.file, sheet.file)
-            print(f"{sheet.file}: {len(rows)} predictions", flush=True)
+        for part in parts:
+            found = lines(part, model, args)
+            archive.writestr(part.sheet.file, "".join(f"{line}\n" for line in found))
+            print(f"{part.sheet.file}: {len(found)} lines", flush=True)
+    with zipfile.ZipFile(args.out / "submission.zip") as archive:
+        archive.extractall(args.out)
     print(f"Written to {args.out}")
 
 

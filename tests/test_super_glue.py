@@ -12,8 +12,8 @@ import pytest
 from prompt_tuning import eval as evaluation
 from prompt_tuning import train
 from prompt_tuning.checkpoints import weights
-from prompt_tuning.data import shipped
 from prompt_tuning.data.examples import DataError
+from prompt_tuning.data.find_task import find_task
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import files
@@ -32,13 +32,13 @@ def base(model_folder):
 
 
 def find(name):
-    return shipped.find_task(name, data_dir=FOLDER)
+    return find_task(name, data_dir=FOLDER)
 
 
 @pytest.fixture(scope="module")
 def mixture_run(base, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    task = find("super_glue_v102_examples_proportional")
+    task = find("super_glue_v102_proportional")
     result = train.train(
         base,
         METHOD,
@@ -60,16 +60,17 @@ def test_the_whole_mixture_trains_and_every_task_is_scored(mixture_run):
     lines = [json.loads(line) for line in (folder / "scalars.jsonl").read_text().splitlines()]
     names = {name for line in lines for name in line}
     for score in (
-        "boolq_v102_examples/accuracy",
-        "cb_v102_examples/macro_f1",
-        "copa_v102_examples/illegal_rate",
-        "multirc_v102_examples/multirc_f1a",
-        "record_v102_examples/record_em",
-        "rte_v102_examples/accuracy",
-        "wic_v102_examples/accuracy",
-        "wsc_v102_simple_eval_examples/wsc",
+        "boolq_v102/accuracy",
+        "cb_v102/macro_f1",
+        "copa_v102/illegal_rate",
+        "multirc_v102/multirc_f1a",
+        "record_v102/record_em",
+        "rte_v102/accuracy",
+        "wic_v102/accuracy",
+        "wsc_v102_simple_eval/wsc",
     ):
         assert f"eval/super_glue_{score}" in names
+    assert "eval/super_glue" in names  # the benchmark's average, which tells what was best
 
 
 def test_a_prompt_of_the_mixture_on_one_task(base, mixture_run, tmp_path):
@@ -127,10 +128,16 @@ def test_a_submission_has_every_file(base, model_folder, tmp_path):
             assert archive.read(name) == (out / name).read_bytes()
             rows = [json.loads(line) for line in (out / name).open()]
             assert rows and all("idx" in row for row in rows)
-    for file in (FOLDER / "RTE/test.jsonl", FOLDER / "WSC/test.jsonl"):
-        expected = [json.loads(line)["idx"] for line in file.open()]
-        written = out / f"{file.parent.name}.jsonl"
-        assert [json.loads(line)["idx"] for line in written.open()] == expected
+    for name in ("BoolQ", "CB", "COPA", "MultiRC", "RTE", "WiC", "WSC"):
+        expected = [json.loads(line)["idx"] for line in (FOLDER / name / "test.jsonl").open()]
+        written = (out / f"{name}.jsonl").open()
+        assert [json.loads(line)["idx"] for line in written] == expected
+
+    command[command.index(f"--prompt=wsc={prompt}")] = f"--prompt=wsc={tmp_path}/nowhere.npy"
+    command[command.index(str(out))] = str(tmp_path / "other")
+    failed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert failed.returncode == 2 and "there is no" in failed.stderr
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize(
@@ -149,7 +156,7 @@ def test_bad_splits_end_the_run_before_anything_is_written(base, tmp_path, name,
 
 
 def test_a_folder_without_the_files_says_what_it_looked_for(base, tmp_path):
-    task = shipped.find_task("super_glue_rte_v102", data_dir=tmp_path)
+    task = find_task("super_glue_rte_v102", data_dir=tmp_path)
     with pytest.raises(DataError, match="neither the benchmark's own file RTE/train.jsonl nor"):
         train.train(
             base,

@@ -1,5 +1,6 @@
 """`train` from plain Python: what it writes, what it says of bad data, and that it starts again."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,10 +8,10 @@ import pytest
 
 from prompt_tuning import eval as evaluation
 from prompt_tuning import train
-from prompt_tuning.checkpoints import learned
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data.examples import DataError
 from prompt_tuning.data.files import FilesTask
+from prompt_tuning.methods import learned
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import initializers
 from prompt_tuning.training import optimizers
@@ -91,7 +92,7 @@ def test_evaluation_of_the_best_gives_the_runs_own_score(finished, base, task, t
     lines = (tmp_path / "eval/predictions.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     assert [row["id"] for row in rows] == [f"validation{i}" for i in range(12)]
-    assert set(rows[0]) == {"id", "inputs", "targets", "prediction"}
+    assert set(rows[0]) == {"id", "inputs", "targets", "prediction", "score"}
 
 
 def test_another_part_goes_on_where_the_first_stopped(finished, base, task, tmp_path):
@@ -103,10 +104,45 @@ def test_another_part_goes_on_where_the_first_stopped(finished, base, task, tmp_
     assert learned.find_learned(tmp_path).name == "best"
 
 
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"task": "other"}, "holds another run: it had {'task': 'colours'}, .*'other'"),
+        ({"length": 5}, r"\[4, 16\].* this one has .*\[5, 16\].* Give another MODEL_DIR"),
+        ({"seed_of_base": 1}, "holds another run: it had {'model':"),
+    ],
+)
+def test_another_run_does_not_go_on(finished, base, task, changed, expected):
+    folder, _ = finished
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    if name := changed.get("task"):
+        task = dataclasses.replace(task, name=name)
+    if seed := changed.get("seed_of_base"):
+        base = dataclasses.replace(base, params=weights.random_params(base.config, seed))
+    method = soft_prompt.SoftPrompt(changed.get("length", 4), initializers.Uniform())
+    with pytest.raises(ValueError, match=expected):
+        train.train(
+            base,
+            method,
+            task,
+            model_dir=folder,
+            train_steps=9,
+            task_feature_lengths=LENGTHS,
+            batch_size=8,
+        )
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["log_period", "save_period", "eval_period", "accumulate", "keep"])
+def test_zero_is_refused_by_name(base, task, tmp_path, name):
+    with pytest.raises(ValueError, match=f"train.{name} must be at least 1, found 0"):
+        run(base, task, tmp_path / "run", **{name: 0})
+
+
 def test_training_without_evaluation(base, task, tmp_path):
     only_train = FilesTask("colours", {"train": task.files["train"]}, id_column="id")
     run(base, only_train, tmp_path, train_steps=1, eval_period=None)
-    assert not (tmp_path / "best").exists()
+    assert learned.find_learned(tmp_path) == tmp_path / "best"  # the last one, for want of scores
 
 
 @pytest.mark.parametrize(

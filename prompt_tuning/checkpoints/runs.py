@@ -5,6 +5,7 @@ never among them. What the run has seen so far (best score, data position,
 which is the step) travels beside the arrays as JSON.
 """
 
+import contextlib
 import os
 import pathlib
 from typing import Any
@@ -12,11 +13,17 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from prompt_tuning.training import step as training_step
+
+def latest_notes(folder: str | os.PathLike) -> dict[str, Any] | None:
+    """The notes of a run's latest save; None where there is none. Writes nothing."""
+    if not pathlib.Path(folder).is_dir():
+        return None
+    with contextlib.closing(RunCheckpoints(folder)) as checkpoints:
+        return checkpoints.notes()
 
 
 class RunCheckpoints:
-    """The last `keep` saves of a run, under `folder`."""
+    """The last `keep` saves of a run, under `folder`: of a tree of arrays with a `step`."""
 
     def __init__(self, folder: str | os.PathLike, keep: int = 2):
         self._manager = ocp.CheckpointManager(
@@ -27,7 +34,7 @@ class RunCheckpoints:
     def latest_step(self) -> int | None:
         return self._manager.latest_step()
 
-    def save(self, state: training_step.TrainState, notes: dict[str, Any]) -> None:
+    def save(self, state: Any, notes: dict[str, Any]) -> None:
         """Starts a save of `state`; does nothing if its step is saved already."""
         step = int(state.step)
         if step == self._manager.latest_step():
@@ -39,9 +46,14 @@ class RunCheckpoints:
             ),
         )
 
-    def restore(
-        self, template: training_step.TrainState
-    ) -> tuple[training_step.TrainState, dict[str, Any]]:
+    def notes(self) -> dict[str, Any] | None:
+        """The latest save's notes; None if there is no save."""
+        if self.latest_step() is None:
+            return None
+        args = ocp.args.Composite(notes=ocp.args.JsonRestore())
+        return self._manager.restore(self.latest_step(), args=args)["notes"]
+
+    def restore(self, template: Any) -> tuple[Any, dict[str, Any]]:
         """The latest save, with the shapes, types and shardings of `template`."""
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
         found = self._manager.restore(

@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import shutil
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -113,14 +114,11 @@ def describe_model(
         described["t5"] | dict(dtype=dtype, dropout_rate=dropout_rate),
         where=str(path / "config.json"),
     )
-    vocabulary = vocabularies.SentencePieceVocabulary(
-        path / described["vocabulary"]["file"], described["vocabulary"]["extra_ids"]
-    )
     params = {
         name: jax.ShapeDtypeStruct(shape, config.compute_dtype)
         for name, shape in expected_shapes(config).items()
     }
-    return FrozenModel(str(path), config, params, vocabulary)
+    return FrozenModel(str(path), config, params, _read_vocabulary(path, described["vocabulary"]))
 
 
 def load_model(
@@ -146,13 +144,10 @@ def save_model(
     """Writes `params` with the configuration and vocabulary of `model`."""
     path = pathlib.Path(path)
     path.mkdir(parents=True, exist_ok=True)
-    vocabulary_file = path / "vocabulary.model"
-    if pathlib.Path(model.vocabulary.path).resolve() != vocabulary_file.resolve():
-        shutil.copyfile(model.vocabulary.path, vocabulary_file)
     described = {
         "format": FORMAT,
         "t5": dataclasses.asdict(model.config) | dict(dtype="float32", dropout_rate=0.0),
-        "vocabulary": {"file": "vocabulary.model", "extra_ids": model.vocabulary.extra_ids},
+        "vocabulary": _write_vocabulary(path, model.vocabulary),
     }
     with atomic.writing(path / "config.json") as partial:
         partial.write_text(json.dumps(described, indent=2) + "\n")
@@ -172,6 +167,25 @@ def fingerprint(params: parameters.Flat) -> str:
         digest.update(f"{name}{x.shape}".encode())
         digest.update(np.ascontiguousarray(x).tobytes())
     return digest.hexdigest()[:16]
+
+
+def _write_vocabulary(
+    folder: pathlib.Path,
+    vocabulary: vocabularies.SentencePieceVocabulary | vocabularies.ByteVocabulary,
+) -> dict[str, Any]:
+    """Puts the vocabulary's file beside the weights, if it has one; returns its entry in config.json."""
+    if isinstance(vocabulary, vocabularies.ByteVocabulary):
+        return {"bytes": True, "extra_ids": vocabulary.extra_ids}
+    file = folder / "vocabulary.model"
+    if pathlib.Path(vocabulary.path).resolve() != file.resolve():
+        shutil.copyfile(vocabulary.path, file)
+    return {"file": file.name, "extra_ids": vocabulary.extra_ids}
+
+
+def _read_vocabulary(folder: pathlib.Path, entry: dict[str, Any]) -> vocabularies.Vocabulary:
+    if entry.get("bytes"):
+        return vocabularies.ByteVocabulary(entry["extra_ids"])
+    return vocabularies.SentencePieceVocabulary(folder / entry["file"], entry["extra_ids"])
 
 
 def _read_config(path: pathlib.Path) -> dict:

@@ -2,24 +2,23 @@
 
 from collections.abc import Callable
 import logging
-import pathlib
 import sys
 from typing import Any
 
 import gin
-import jax
 
 from prompt_tuning.cli import checking
 from prompt_tuning.cli import dry_run
 from prompt_tuning.cli import flags as command_flags
 from prompt_tuning.cli import reading
+from prompt_tuning.methods import learned
 
 log = logging.getLogger(__name__)
 
 BAD_CONFIGURATION = 2
 FAILED = 1
-# The argument that says where an entry point writes, and so where its configuration is kept.
-FOLDERS = {"train": "model_dir", "evaluate": "output_dir"}
+INTERRUPTED = 130
+KEEP_CONFIGURATION = ("train", "evaluate")  # the entry points that write a folder
 
 
 def run(entry_point: str, function: Callable[..., Any]) -> None:
@@ -31,14 +30,19 @@ def run(entry_point: str, function: Callable[..., Any]) -> None:
     except ValueError as error:
         _fail(error, BAD_CONFIGURATION, flags.traceback)
     try:
+        learned.check_paths(arguments.get("prompt_file"))  # before weights are read
         if flags.dry_run:
             print(dry_run.plan(entry_point, arguments))
             return
-        _keep_configuration(entry_point, arguments)
+        if entry_point in KEEP_CONFIGURATION:
+            arguments["configuration"] = reading.configuration()
         arguments["model"] = arguments["model"].load()
         function(**arguments)
     except (ValueError, OSError) as error:
         _fail(error, FAILED, flags.traceback)
+    except KeyboardInterrupt as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from error
 
 
 def _arguments(entry_point: str, flags: command_flags.Flags) -> dict[str, Any]:
@@ -55,14 +59,6 @@ def _show_log() -> None:
     package.handlers = [logging.StreamHandler()]
     package.setLevel(logging.INFO)
     package.propagate = False
-
-
-def _keep_configuration(entry_point: str, arguments: dict[str, Any]) -> None:
-    """Writes config.gin, which alone makes the same run again."""
-    if entry_point in FOLDERS and jax.process_index() == 0:
-        folder = pathlib.Path(arguments[FOLDERS[entry_point]])
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.gin").write_text(reading.configuration(), encoding="utf-8")
 
 
 def _described(function: Callable[..., Any]) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from prompt_tuning import gin_registration
 from prompt_tuning import train
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.cli import reading
+from prompt_tuning.data import examples
 from prompt_tuning.data import tasks
 from prompt_tuning.evaluation import evaluator
 from prompt_tuning.methods import method as methods
@@ -34,7 +35,7 @@ def plan(entry_point: str, arguments: Mapping[str, Any]) -> str:
     model, method = arguments["model"].describe(), arguments["method"]
     params = model.params | _added(method, model)
     batch = batch_shapes(
-        arguments["batch_size"], *train.feature_lengths(arguments["task_feature_lengths"])
+        arguments["batch_size"], *examples.feature_lengths(arguments["task_feature_lengths"])
     )
     sections = {"Configuration": reading.configuration().splitlines()}
     sections["Model"] = _model(model, method, params)
@@ -136,7 +137,7 @@ def _training_memory(
 
 def _steps(arguments: Mapping[str, Any], model: weights.FrozenModel) -> list[str]:
     """Steps and epochs; reads both splits, as the run would."""
-    lengths = train.feature_lengths(arguments["task_feature_lengths"])
+    lengths = examples.feature_lengths(arguments["task_feature_lengths"])
     task: tasks.Task = arguments["task"]
     cache_dir, eval_split = arguments["cache_dir"], arguments["eval_split"]
     rows = task.rows(arguments["train_split"], model.vocabulary, *lengths, cache_dir=cache_dir)

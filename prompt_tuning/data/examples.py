@@ -4,7 +4,7 @@ Reading files lives in files.py and seqio_tasks/, keeping them on disk in cache.
 batches.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -106,6 +106,16 @@ class Examples:
         return self.take(
             np.sort(np.random.default_rng(seed).permutation(len(self))[:count]).tolist()
         )
+
+
+def feature_lengths(lengths: Mapping[str, int]) -> tuple[int, int]:
+    """(T, L) of TASK_FEATURE_LENGTHS, checked."""
+    if set(lengths) != {"inputs", "targets"} or min(lengths.values()) < 1:
+        raise ValueError(
+            'TASK_FEATURE_LENGTHS must be {"inputs": T, "targets": L}, two positive numbers of '
+            f"tokens, found {dict(lengths)}."
+        )
+    return lengths["inputs"], lengths["targets"]
 
 
 def examples_from_text(

@@ -72,10 +72,10 @@ class FilesTask(ExamplesTask):
     def identity(self, split: str) -> dict[str, object]:
         definition = [self.inputs, self.targets, self.labels, self.id_column, self.on_bad_row]
         paths = expand(self.files[split])
+        found = {"definition": definition, "files": [path.name for path in paths]}
         if not all(path.is_file() for path in paths):
-            return {"definition": definition}
-        sources = [[path.name, file_hash(path)] for path in paths]
-        return {"definition": definition, "sources": sources}
+            return found
+        return found | {"sources": [file_hash(path) for path in paths]}
 
     def read(
         self, split: str, vocabulary: Vocabulary, inputs_length: int, targets_length: int
@@ -128,12 +128,14 @@ class FilesTask(ExamplesTask):
         skips, or ends it.
         """
         rows: dict[str, _Row] = {}
+        names_differ = len({path.name for path in paths}) == len(paths)
         for path in paths:
+            name = path.name if names_differ else str(path)
             if not path.is_file():
                 raise DataError(f"task {self.name}: no data file {path}: check DATA_FILES")
             for number, columns in read_table(path, self._columns):
                 try:
-                    row = self._row(columns, f"{path.name}:{number}", vocabulary)
+                    row = self._row(columns, f"{name}:{number}", vocabulary)
                     if row.id in rows:
                         raise RowError(f"id {row.id!r} was there before")
                     rows[row.id] = row

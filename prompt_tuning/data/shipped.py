@@ -1,18 +1,10 @@
-"""Which task a name means: one that ships with the project, a public benchmark's, or one that seqio
-knows.
-"""
+"""The labelled tasks that ship with the project, by name."""
 
 from pathlib import Path
 
-from prompt_tuning.data.benchmarks.names import find_benchmark, why_no_benchmark
-from prompt_tuning.data.benchmarks.rows import Folder, Tfds
-from prompt_tuning.data.cache import cached_splits
-from prompt_tuning.data.cached import CachedTask
 from prompt_tuning.data.examples import DataError
 from prompt_tuning.data.files import FilesTask
-from prompt_tuning.data.paths import PathLike
 from prompt_tuning.data.tables import nearest
-from prompt_tuning.data.tasks import Task
 
 FOLDER = Path(__file__).parent.parent / "assets" / "tasks"
 SPLITS = ("train", "validation", "test")
@@ -38,55 +30,4 @@ def shipped_task(name: str) -> FilesTask:
         labels=SHIPPED[name],
         id_column="id",
         metrics=("accuracy", "macro_f1"),
-    )
-
-
-def find_task(
-    name: str,
-    module: str | None = None,
-    cache_dir: PathLike | None = None,
-    data_dir: PathLike | None = None,
-    tfds_data_dir: PathLike | None = None,
-) -> Task:
-    """The task or mixture called `name`: a shipped one, a public benchmark's, or one that seqio
-    knows.
-
-    Args:
-      name: MIXTURE_OR_TASK_NAME.
-      module: MIXTURE_OR_TASK_MODULE, imported first because it registers seqio tasks; the name is
-        then seqio's.
-      cache_dir: where a machine without seqio may have tasks that one with seqio has cached.
-      data_dir: folder with a benchmark's files; None for TensorFlow Datasets.
-      tfds_data_dir: where TensorFlow Datasets has its data; None for its own default.
-
-    Raises:
-      DataError: nobody knows the name, or seqio is not installed.
-    """
-    if module is None and name in SHIPPED:
-        return shipped_task(name)
-    if module is None and why_no_benchmark(name) is None:
-        return find_benchmark(name, Folder(data_dir) if data_dir else Tfds(tfds_data_dir))
-    try:
-        from prompt_tuning.data import seqio_tasks  # brings TensorFlow, which most users lack
-    except ImportError as error:
-        if cache_dir and cached_splits(cache_dir, name):
-            return CachedTask(name, cache_dir)
-        raise DataError(
-            f"{_not_ours(name, module)}. Tasks of seqio need `pip install 'prompt_tuning[seqio]'` "
-            f"({error}). Your own files need gin/tasks/files.gin."
-        ) from error
-    try:
-        return seqio_tasks.find_task(name, module)
-    except DataError as error:
-        raise DataError(f"{_not_ours(name, module)}. {error}") from error
-
-
-def _not_ours(name: str, module: str | None) -> str:
-    """Why the name was left to seqio."""
-    if module is not None:
-        shipped = f"; leave it out for the shipped task {name!r}" if name in SHIPPED else ""
-        return f"MIXTURE_OR_TASK_MODULE {module!r} makes {name!r} a task of seqio{shipped}"
-    return (
-        f"MIXTURE_OR_TASK_NAME {name!r} is no shipped task ({', '.join(SHIPPED)})"
-        f"{nearest(name, list(SHIPPED))}; {why_no_benchmark(name)}"
     )

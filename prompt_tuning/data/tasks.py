@@ -231,6 +231,11 @@ class MixtureTask:
         """Splits that any of the tasks has."""
         return list(dict.fromkeys(split for task in self.tasks.values() for split in task.splits))
 
+    def summary(self, scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """Scores of the mixture as a whole, from those of its tasks; none unless it has its own."""
+        del scores
+        return {}
+
     def rows(
         self,
         split: str,

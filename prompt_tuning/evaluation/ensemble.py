@@ -11,6 +11,7 @@ import itertools
 import numpy as np
 
 from prompt_tuning.data import examples as data
+from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import predict
 from prompt_tuning.t5 import parameters
 
@@ -40,11 +41,25 @@ class EnsemblePredictor:
         """Yields the combined prediction of each example, and those of all prompts in "members"."""
         size = len(self._members)
         repeated = examples.take(np.repeat(np.arange(len(examples)), size).tolist())
-        which = np.tile(np.arange(size), len(examples)).tolist()
-        answers = self._predictor(params, repeated, self._members.bank, which)
+        answers = self._predictor(
+            params,
+            repeated,
+            self._members.bank,
+            which=np.tile(np.arange(size), len(examples)).tolist(),
+            numbers=np.repeat(np.arange(len(examples)), size).tolist(),
+        )
         while asked := list(itertools.islice(answers, size)):
             combined = self._members.combine(asked)
             yield combined | {"members": [answer["prediction"] for answer in asked]}
+
+
+def check_decoder(combine: Combine, decoder: decoders.Decoder) -> None:
+    """Raises ValueError where the decoder does not give what `combine` needs."""
+    if combine is mean_log_probability and not decoder.ranks_labels:
+        raise ValueError(
+            "An ensemble by mean log-probability needs that of every label: set DECODER = "
+            f"@RankLabels(), found {decoder}."
+        )
 
 
 def majority_vote(members: Sequence[predict.Prediction]) -> predict.Prediction:
@@ -58,15 +73,12 @@ def majority_vote(members: Sequence[predict.Prediction]) -> predict.Prediction:
     prediction, scores = max(
         votes.items(), key=lambda vote: (len(vote[1]), np.logaddexp.reduce(vote[1]))
     )
-    return members[0] | {"prediction": prediction, "score": float(np.mean(scores))}
+    fields = {name: value for name, value in members[0].items() if name != "label_scores"}
+    return fields | {"prediction": prediction, "score": float(np.mean(scores))}
 
 
 def mean_log_probability(members: Sequence[predict.Prediction]) -> predict.Prediction:
     """The label of the highest mean log-probability. Needs the decoder RankLabels."""
-    if "label_scores" not in members[0]:
-        raise ValueError(
-            "An ensemble by mean log-probability needs every label's: set DECODER = @RankLabels()."
-        )
     labels = members[0]["label_scores"]
     means = {
         label: float(np.mean([member["label_scores"][label] for member in members]))

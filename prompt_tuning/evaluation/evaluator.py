@@ -5,10 +5,11 @@ score is comes from the task: predictions and its metrics where it has target te
 loss where it is plain text, each member's where it is a mixture.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import functools
 import itertools
+import logging
 
 import jax
 
@@ -25,7 +26,9 @@ from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
 from prompt_tuning.training import diagnostics
 
+log = logging.getLogger(__name__)
 Scores = dict[str, float]
+WITHOUT_LABELS = decoders.Greedy()  # what ranks labels cannot rank in a free-text task
 LOGGED = 16  # predictions of a task that logs examples
 
 
@@ -106,22 +109,30 @@ class Evaluator:
           DataError: the data is missing or malformed.
           ValueError: the decoder or the ensemble cannot do this task.
         """
+        if members is not None:
+            ensemble.check_decoder(members.combine, options.decoder)
         self._model, self._vocabulary, self._options = model, base.vocabulary, options
+        self._task = task
         self._members, self._predictors = members, {}
         self._evaluate_loss = held_out.make_evaluate_loss(model, options.sharding)
         self._parts = {name: self._part(part) for name, part in _parts(task, options.split).items()}
 
     def __call__(self, params: parameters.Flat) -> dict[str, Outcome]:
-        return {name: part.evaluate(params) for name, part in self._parts.items()}
+        outcomes = {name: part.evaluate(params) for name, part in self._parts.items()}
+        return outcomes | self._summary({name: found.scores for name, found in outcomes.items()})
 
     @property
     def score_names(self) -> list[str]:
         """What `flat_scores` will call the scores, known before anything is compiled."""
-        return [
-            _flat_name(name, score)
-            for name, part in self._parts.items()
-            for score in part.score_names
-        ]
+        scores = {name: dict.fromkeys(part.score_names, 0.0) for name, part in self._parts.items()}
+        outcomes = {name: Outcome(values) for name, values in scores.items()}
+        return list(flat_scores(outcomes | self._summary(scores)))
+
+    def _summary(self, scores: Mapping[str, Scores]) -> dict[str, Outcome]:
+        """What a mixture makes of its tasks' scores, as an outcome without a name."""
+        if not isinstance(self._task, tasks.MixtureTask):
+            return {}
+        return {"": Outcome(summary)} if (summary := self._task.summary(scores)) else {}
 
     def _part(self, task: tasks.Task) -> Part:
         options = self._options
@@ -134,7 +145,7 @@ class Evaluator:
                 options.targets_length,
                 options.cache_dir,
             ).sample(options.max_examples)
-            predictor = self._predictor(task.label_texts if options.decoder.ranks_labels else None)
+            predictor = self._predictor(task)
             right = [row["targets"] for row in examples.fields]
             return Part(
                 functools.partial(self._score, predictor, task, examples),
@@ -152,17 +163,21 @@ class Evaluator:
         )
         return Part(functools.partial(self._held_out_loss, rows), held_out.SCORE_NAMES)
 
-    def _predictor(self, labels: Sequence[str] | None) -> Predict:
-        """A predictor that chooses among `labels`, or writes text; compiled once for all parts."""
+    def _predictor(self, task: tasks.ExamplesTask) -> Predict:
+        """A predictor that ranks the task's labels, or writes text; those that write share one."""
+        options = self._options
+        labels = task.label_texts if options.decoder.ranks_labels else None
+        decoder = options.decoder if labels or not options.decoder.ranks_labels else WITHOUT_LABELS
+        if decoder is not options.decoder:
+            log.warning("Task %s has no labels to rank: decoded by %s.", task.name, decoder)
         key = None if labels is None else tuple(labels)
         if key not in self._predictors:
-            options = self._options
             predictor = predict.Predictor(
                 self._model,
                 self._vocabulary,
                 *options.shape,
                 sharding=options.sharding,
-                decoder=options.decoder,
+                decoder=decoder,
                 labels=labels,
             )
             if self._members is not None:

@@ -35,7 +35,6 @@ def make_evaluate_loss(
     def evaluate_loss(
         params: parameters.Flat, batches: Iterable[tuple[data.Batch, list[str]]]
     ) -> dict[str, float]:
-        params = jax.device_put(params)
         sums = [batch_sums(params, jax.device_put(batch, sharding)) for batch, _ in batches]
         if not sums:
             raise ValueError("Held-out loss needs at least one batch, found none.")

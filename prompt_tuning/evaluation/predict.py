@@ -69,6 +69,7 @@ class Predictor:
         examples: data.Examples,
         bank: Bank | None = None,
         which: Sequence[int] | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> Iterator[Prediction]:
         """Yields `fields | {"id", "prediction", "score"}` in the order of `examples`.
 
@@ -81,12 +82,13 @@ class Predictor:
         Args:
           params: of the network.
           examples: what to predict for.
-          bank: parameters of which each example has its own (methods/prompt_bank.py).
+          bank: parameters of which each example has its own (`SoftPrompt.per_row`).
           which: of these, each example's.
+          numbers: of the examples, on which random decoders depend; None to count them from 0.
         """
-        if which is None:
-            which = np.zeros(len(examples), np.int32)
-        decoded = self._decode_rows(params, examples, bank or {}, np.asarray(which, np.int32))
+        which = [0] * len(examples) if which is None else which
+        numbers = range(len(examples)) if numbers is None else numbers
+        decoded = self._decode_rows(params, examples, bank or {}, np.array([which, numbers]))
         for name, fields, output in zip(examples.ids, examples.fields, decoded, strict=True):
             prediction = self._vocabulary.decode(output.tokens)
             row = fields | {"id": name, "prediction": prediction, "score": float(output.log_probs)}
@@ -94,15 +96,15 @@ class Predictor:
                 row["label_scores"] = dict(zip(self._labels, output.label_log_probs.tolist()))
             yield row
 
-    def _decode_rows(self, params, examples, bank, which) -> Iterator[decoders.Output]:
-        params, bank = jax.device_put((params, dict(bank)))  # once, if still on the host
+    def _decode_rows(self, params, examples, bank, chosen) -> Iterator[decoders.Output]:
         batch_size = self._shape[0]
         rows = batches.ExampleRows(examples, seed=0, shuffle=False)
         for start, (batch, ids) in zip(
             range(0, len(rows), batch_size), batches.eval_batches(rows, *self._shape)
         ):
-            numbers = np.arange(start, start + batch_size, dtype=np.int32)
-            given = np.take(which, numbers, mode="clip"), batch["encoder_input_tokens"], numbers
-            output = self._decode(params, bank, *jax.device_put(given, self._sharding))
+            places = np.arange(start, start + batch_size)
+            which, numbers = np.take(chosen, places, axis=1, mode="clip").astype(np.int32)
+            given = which, batch["encoder_input_tokens"], numbers
+            output = self._decode(params, dict(bank), *jax.device_put(given, self._sharding))
             output = multihost_utils.process_allgather(output, tiled=True)
             yield from (jax.tree.map(lambda x: x[i], output) for i in range(len(ids)))

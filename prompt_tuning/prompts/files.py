@@ -62,6 +62,11 @@ def read_array(path: Path, flag: str, *, in_place: bool = False) -> np.ndarray:
       in_place: leave the array on disk and read only what is indexed.
     """
     path = pathlib.Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"{flag}: {path} is a folder; give a file in it, such as "
+            "best/encoder.prompt.prompt.prompt of a run."
+        )
     if not path.is_file():
         raise FileNotFoundError(f"{flag}: there is no file {path}.")
     try:

@@ -67,9 +67,9 @@ class Embedding(nn.Module):
         return jnp.take(self.embedding, tokens, axis=0).astype(self.dtype)
 
     def attend(self, x: Float[Array, "B L D"]) -> Float[Array, "B L V"]:
-        """Logits from the transposed table (T5 1.0), scaled by D ** -0.5."""
-        x = x * self.features**-0.5
-        return x @ self.embedding.astype(self.dtype).T
+        """Logits from the transposed table (T5 1.0), scaled by D ** -0.5, in float32."""
+        x = x.astype(jnp.float32) * self.features**-0.5
+        return x @ self.embedding.astype(jnp.float32).T
 
 
 class Dropout(nn.Module):

@@ -192,8 +192,9 @@ class Decoder(nn.Module):
         self.decoder_norm = _norm(config)
         self.dropout = layers.Dropout(config.dropout_rate)
         if not config.tied_logits:
+            # In float32 whatever the activations are: bfloat16 has steps of 0.25 at a logit of 40.
             self.logits_dense = layers.Projection(
-                config.vocab_size, ("embed", "vocab"), config.d_model**-0.5, config.compute_dtype
+                config.vocab_size, ("embed", "vocab"), config.d_model**-0.5
             )
 
     def __call__(
@@ -236,7 +237,7 @@ class Decoder(nn.Module):
             )
         # Rows that a hook put in front predict nothing.
         x = self.decoder_norm(x[:, -length:])
-        return self._logits(self.dropout(x, enable_dropout)).astype(jnp.float32)
+        return self._logits(self.dropout(x, enable_dropout))
 
     def _logits(self, x):
         if self.config.tied_logits:

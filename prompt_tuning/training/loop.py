@@ -5,7 +5,7 @@ gradient is in `step.py`; what is evaluated is the caller's. In MODEL_DIR:
 
     checkpoints/        to resume from (trained arrays, optimizer, step)
     numpy_checkpoints/checkpoint_N/   what was learned by step N (prompts: .npy)
-    best/               the same, of the best evaluation so far
+    best/               the same, of the best evaluation so far, or of the end if there is none
     scalars.jsonl, events.out.*       every logged number
 """
 
@@ -20,6 +20,7 @@ import threading
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from prompt_tuning.checkpoints import runs
@@ -36,6 +37,11 @@ from prompt_tuning.training import step as training_step
 from prompt_tuning.training import writers
 
 Scores = Mapping[str, float | str]  # texts among them are only logged
+_SMALL = 1 << 20  # elements of an array that is hashed to tell models apart
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM ended the run before its last step; all of it has been saved."""
 
 
 class NotFiniteError(ValueError):
@@ -83,6 +89,8 @@ def train(
     accumulate: int = 1,
     keep: int = 2,
     layout: sharding.Layout = sharding.Layout(),
+    configuration: str | None = None,
+    task_name: str | None = None,
 ) -> Result:
     """Trains what `method` names, resuming from MODEL_DIR where it can.
 
@@ -104,8 +112,12 @@ def train(
       accumulate: cut each batch into this many parts whose gradients add up.
       keep: saves to keep in checkpoints/.
       layout: how arrays lie on the devices.
+      configuration: what made this run, kept as config.gin.
+      task_name: of what the batches are of; a run does not go on with another's.
 
     Raises:
+      ValueError: MODEL_DIR holds a run of another task, model or shape.
+      Interrupted: Ctrl-C or SIGTERM came, and everything is saved.
       NotFiniteError: names the step and the batch's example ids. The last good
         state has been saved by then.
     """
@@ -118,8 +130,9 @@ def train(
     params = layout.put_params(model, params, mesh)
     trained, frozen = partition.split(params, method.trainable)
     del params
-    # The step donates its state; what is trained must not be the caller's array.
-    trained = jax.tree.map(lambda x: x.copy(), trained)
+    # A copy, for the step donates its state; in float32, whatever the activations are: a small
+    # update of a bfloat16 weight is none.
+    trained = jax.tree.map(lambda x: jnp.array(x, jnp.float32, copy=True), trained)
     optimizer = optimizers.freeze(optimizer, method.trainable)
     state = sharding.put_state(training_step.TrainState.create(trained, optimizer), mesh)
     train_step = jax.jit(
@@ -127,19 +140,21 @@ def train(
     )
 
     # Resume: the newest save, or the method's initialiser.
-    best = Best()
+    best, identity = Best(), _identity(base, trained, task_name)
+    _check_identity(runs.latest_notes(model_dir / "checkpoints"), identity, model_dir)
     checkpoints = runs.RunCheckpoints(model_dir / "checkpoints", keep)
     if checkpoints.latest_step() is not None:
         state, notes = checkpoints.restore(state)
         best = Best(**notes["best"])
     step = int(state.step)
 
+    writers.keep_configuration(model_dir / "config.gin", configuration)
     writer = writers.ScalarWriter(model_dir, step)
     tokens = batches.batch_size * (batches.inputs_length + batches.targets_length)
     progress = progress_lines.Progress(step, steps, tokens)
 
     def save() -> None:
-        checkpoints.save(state, {"best": dataclasses.asdict(best)})
+        checkpoints.save(state, {"best": dataclasses.asdict(best), "run": identity})
         if method.writes_every_save and jax.process_index() == 0:
             method.write(base, state.trained, model_dir / f"numpy_checkpoints/checkpoint_{step}")
 
@@ -185,7 +200,42 @@ def train(
             if last or step % save_period == 0:
                 save()
         save()
+        if evaluate is None and jax.process_index() == 0:
+            method.write(base, state.trained, model_dir / "best")
+    if interrupt.asked:
+        raise Interrupted(
+            f"Stopped at step {step} of {steps}. The same command goes on from there ({model_dir})."
+        )
     return Result(step, state.trained, best)
+
+
+def _identity(
+    base: weights.FrozenModel, trained: parameters.Flat, task_name: str | None
+) -> dict[str, Any]:
+    """What a run that goes on must have in common with its first part."""
+    # Small arrays tell models apart as well as all do, and soon.
+    small = {name: x for name, x in base.params.items() if x.size < _SMALL}
+    return {
+        "task": task_name,
+        "model": weights.fingerprint(small),
+        "trained": {name: list(x.shape) for name, x in sorted(trained.items())},
+    }
+
+
+def _check_identity(
+    notes: Mapping[str, Any] | None, identity: Mapping[str, Any], model_dir: pathlib.Path
+) -> None:
+    """Raises ValueError where the run in MODEL_DIR, if there is one, is not this one."""
+    if notes is None:
+        return
+    saved = notes["run"]
+    differing = [name for name in identity if saved[name] != identity[name]]
+    if differing:
+        was, now = ({name: values[name] for name in differing} for values in (saved, identity))
+        raise ValueError(
+            f"{model_dir} holds another run: it had {was}, this one has {now}. Give another "
+            "MODEL_DIR, or the configuration of that run (config.gin)."
+        )
 
 
 def signed_score(scores: Scores, metric: str) -> float:

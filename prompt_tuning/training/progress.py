@@ -20,7 +20,6 @@ _CLEAR = "\r\x1b[K"
 class Progress:
     """`progress(step, loss)` after each step; a line is drawn now and then.
 
-    The loss is fetched, and so the step waited for, only when a line is drawn.
     Process 0 alone draws.
     """
 

@@ -44,8 +44,13 @@ class Layout:
                 f"Layout.model_parallel is {self.model_parallel}, which does not divide "
                 f"the {len(devices)} devices."
             )
-        shape = (len(devices) // self.model_parallel, self.model_parallel)
-        return Mesh(np.asarray(devices).reshape(shape), (DATA, MODEL))
+        grid = np.asarray(devices).reshape(-1, self.model_parallel)
+        if any(len({device.process_index for device in row}) > 1 for row in grid):
+            raise ValueError(
+                f"Layout.model_parallel is {self.model_parallel}, more devices than a process has: "
+                "its share of a batch would be another's too."
+            )
+        return Mesh(grid, (DATA, MODEL))
 
     def param_shardings(self, model: network.T5, mesh: Mesh) -> dict[str, NamedSharding]:
         """A sharding for each parameter name of the model, hooks' included."""
@@ -57,8 +62,10 @@ class Layout:
         params = parameters.flatten(shapes["params"])
         rules = RULES | ({"embed": DATA} if self.shard_frozen else {})
         return {
-            name: NamedSharding(mesh, _spec(params[name].shape, axes[name], rules, mesh))
-            for name in params
+            name: NamedSharding(
+                mesh, _spec(x.shape, axes[name], {} if "prompt" in axes[name] else rules, mesh)
+            )
+            for name, x in params.items()
         }
 
     def put_params(

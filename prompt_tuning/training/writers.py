@@ -13,6 +13,8 @@ import pathlib
 import jax
 from jaxtyping import Array, Float
 
+from prompt_tuning import atomic
+
 _FLUSH_SECONDS = 10  # what a run that is killed may lose of its TensorBoard events
 
 
@@ -54,6 +56,13 @@ class ScalarWriter:
         for file in (self._lines, self._events):
             if file is not None:
                 file.close()
+
+
+def keep_configuration(path: pathlib.Path, configuration: str | None) -> None:
+    """Writes a gin file that alone makes the same run again, if it is known."""
+    if configuration is not None and jax.process_index() == 0:
+        with atomic.writing(path) as partial:
+            partial.write_text(configuration, encoding="utf-8")
 
 
 def _event_writer(folder: pathlib.Path, first_step: int):

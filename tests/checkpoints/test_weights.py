@@ -79,3 +79,9 @@ def test_errors_name_the_file_and_the_flag(tmp_path, model):
     (tmp_path / "model.safetensors").write_bytes(b"not safetensors")
     with pytest.raises(weights.CheckpointError, match="model.safetensors cannot be read"):
         weights.load_model(tmp_path)
+
+
+def test_a_byte_vocabulary_is_kept(tmp_path):
+    model = models.tiny_model()
+    weights.save_model(tmp_path, model, model.params)
+    assert weights.describe_model(tmp_path).vocabulary.fingerprint == model.vocabulary.fingerprint

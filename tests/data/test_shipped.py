@@ -3,7 +3,8 @@ import pytest
 from prompt_tuning.data.cache import cached_examples
 from prompt_tuning.data.cached import CachedTask
 from prompt_tuning.data.examples import DataError
-from prompt_tuning.data.shipped import SHIPPED, find_task, shipped_task
+from prompt_tuning.data.find_task import find_task
+from prompt_tuning.data.shipped import SHIPPED, shipped_task
 from tests.data.helpers import numbered_examples
 
 

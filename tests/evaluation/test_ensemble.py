@@ -16,6 +16,7 @@ LABELS = ("yes", "no", "why")
 METHOD = soft_prompt.SoftPrompt(3, initializers.Uniform(-9.0, 9.0), decoder_length=2)
 SHAPE = 6, 10, 5  # B, T, L
 DECODERS = [decoders.Greedy(), decoders.BeamSearch(num_beams=2), decoders.RankLabels()]
+SAMPLED = decoders.Sample(temperature=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +64,18 @@ def test_each_row_with_its_own_prompt(base, prompts, bank, examples, decoder):
         np.testing.assert_allclose(row["score"], other["score"], rtol=1e-4)
 
 
-@pytest.mark.parametrize("combine", [ensemble.majority_vote, ensemble.mean_log_probability])
-def test_an_ensemble_in_one_pass_is_that_of_separate_runs(base, prompts, bank, examples, combine):
-    decoder = decoders.RankLabels()
+@pytest.mark.parametrize(
+    ("combine", "decoder"),
+    [
+        (ensemble.mean_log_probability, decoders.RankLabels()),
+        (ensemble.majority_vote, decoders.RankLabels()),
+        (ensemble.majority_vote, SAMPLED),
+    ],
+    ids=["mean-ranked", "vote-ranked", "vote-sampled"],
+)
+def test_an_ensemble_in_one_pass_is_that_of_separate_runs(
+    base, prompts, bank, examples, combine, decoder
+):
     by_row = predictor(base, METHOD.per_row(base, SHAPE[0]), decoder)
     together = ensemble.EnsemblePredictor(by_row, ensemble.Members(bank, combine))
     found = list(together(base.params, examples))
@@ -83,7 +93,7 @@ def answer(prediction, score, **label_scores):
 
 def test_votes_count_before_probability():
     members = [answer("a", -9.0), answer("a", -8.0), answer("b", -0.1)]
-    assert ensemble.majority_vote(members) | {} == members[0] | {"prediction": "a", "score": -8.5}
+    assert ensemble.majority_vote(members) == {"prediction": "a", "score": -8.5}
 
 
 def test_probability_decides_between_equal_votes():
@@ -98,5 +108,7 @@ def test_mean_log_probability_is_a_mean_over_prompts():
 
 
 def test_mean_log_probability_needs_ranked_labels():
-    with pytest.raises(ValueError, match="set DECODER = @RankLabels"):
-        ensemble.mean_log_probability([{"prediction": "a", "score": -1.0}])
+    with pytest.raises(ValueError, match="set DECODER = @RankLabels.., found Greedy"):
+        ensemble.check_decoder(ensemble.mean_log_probability, decoders.Greedy())
+    ensemble.check_decoder(ensemble.mean_log_probability, decoders.RankLabels())
+    ensemble.check_decoder(ensemble.majority_vote, decoders.Greedy())

@@ -67,7 +67,9 @@ def test_gradient_is_that_of_the_whole_tree():
     model = METHOD.network(base)
     params = dict(base.params) | METHOD.initial(base, jax.random.key(0))
     batch = models.random_batch(0)
-    whole = jax.grad(lambda p: training_step.batch_loss(model, p, batch).loss)(params)
+    whole = jax.grad(lambda p: training_step.batch_loss(model, p, jax.device_put(batch)).loss)(
+        params
+    )
     step, state, frozen, mesh = setup(base, optimizer=optax.sgd(1.0))
     new, _ = step(state, frozen, sharding.put_batch(batch, mesh))
     moved = np.asarray(state.trained[PROMPT]) - np.asarray(new.trained[PROMPT])

@@ -87,7 +87,7 @@ def _csv(text: str, path: Path, header: Sequence[str] | None) -> Numbered:
 
 def _table(records: Iterator[list[str]], path: Path, header: Sequence[str] | None) -> Numbered:
     first = 1 if header else 2
-    header = header or next(records)
+    header = header or next(records, [])
     for index, cells in enumerate(records):
         where = place(path, index + first)
         if len(cells) > len(header):

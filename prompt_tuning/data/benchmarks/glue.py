@@ -64,9 +64,12 @@ def _rows(
 
 def _score(value: object) -> float:
     try:
-        return float(value)
+        score = float(value)
     except ValueError as error:
         raise RowError(f"a score is a number, found {value!r}") from error
+    if score != UNKNOWN and not 0 <= score <= 5:
+        raise RowError(f"a score is from 0 to 5, found {value!r}")
+    return score
 
 
 _NLI_TEXT = named_columns("mnli", sorted(_PREMISE), _NLI)

@@ -4,14 +4,17 @@ Members and rates are those of T5 and of prompt tuning's multi-task runs; names 
 names.py's part.
 """
 
+import re
 from collections.abc import Mapping
 
 from prompt_tuning.data.benchmarks.benchmark import Benchmark
 from prompt_tuning.data.benchmarks.question_answering import MRQA_OUT_OF_DOMAIN
 from prompt_tuning.data.examples import DataError
+from prompt_tuning.data.metrics.super_glue import SUPER_GLUE_SCORES, super_glue_average
 from prompt_tuning.data.mixtures import MixedRows
 from prompt_tuning.data.tasks import MixtureTask
 
+SUPER_GLUE = "super_glue"  # the score of a whole mixture
 LARGEST_RATE = 2**19  # what T5 cuts the number of a task's examples to
 
 # The first decides which evaluation was best.
@@ -52,8 +55,29 @@ def proportional_rate(benchmark: Benchmark) -> int:
     return min(benchmark.train_examples, LARGEST_RATE)
 
 
+def _super_glue_name(member: str) -> str | None:
+    """`boolq` for any form of super_glue_boolq_v102; None for other benchmarks' tasks."""
+    found = re.search("super_glue_([a-z]+)_", member)
+    return found and found[1]
+
+
 class BenchmarkMixture(MixtureTask):
-    """A mixture of which some members are only evaluated: their rate is 0."""
+    """A mixture of which some members are only evaluated: their rate is 0.
+
+    One with all of SuperGLUE's tasks has the benchmark's average, which then tells what was best.
+    """
+
+    @property
+    def metric(self) -> str:
+        short = map(_super_glue_name, self.tasks)
+        return SUPER_GLUE if SUPER_GLUE_SCORES.keys() <= set(short) else super().metric
+
+    def summary(self, scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """SuperGLUE's average, where all its eight tasks are scored."""
+        by_task = {_super_glue_name(name): found for name, found in scores.items() if found}
+        if not SUPER_GLUE_SCORES.keys() <= by_task.keys():
+            return {}
+        return {SUPER_GLUE: super_glue_average(by_task)}
 
     def rows(self, split: str, *args, **kwargs) -> MixedRows:
         """Rows of the members with a rate that have the split. Raises DataError if there are none."""

@@ -45,7 +45,7 @@ class Name(NamedTuple):
 
 def parse(name: str) -> Name:
     """The parts of a benchmark's name. Raises DataError with near names if it is none."""
-    model, form, rest = re.fullmatch(f"{_MODEL}{_FORM}(.*)", name).groups(default="")
+    model, form, rest = re.fullmatch(f"{_MODEL}{_FORM}(.*)", name, re.DOTALL).groups(default="")
     shorter = rest.removesuffix(_EXAMPLES)
     stem = rest if rest in MIXTURES else shorter
     if stem not in MIXTURES and _benchmark(stem) is None:

@@ -15,6 +15,8 @@ from prompt_tuning.data.paths import PathLike, file_hash
 from prompt_tuning.data.tables import RowError, missing_column
 
 PlacedRows = Iterator[tuple[str, Row]]
+# What a row whose values are of other types than expected makes its readers raise.
+BAD_ROW = (RowError, TypeError, AttributeError, IndexError, ValueError)
 
 
 @runtime_checkable
@@ -108,7 +110,7 @@ def _both(benchmark: Benchmark) -> tuple[Files, Files]:
 
 def _check_one_format(paths: list[Path]) -> None:
     """Two formats would be the same rows twice."""
-    formats_found = {path.name.removesuffix(".gz").rsplit(".", 1)[-1] for path in paths}
+    formats_found = {path.name.rsplit(".", 1)[-1] for path in paths}
     if len(formats_found) > 1:
         raise DataError(
             f"the same rows in several formats? Leave one of {', '.join(map(str, paths))}"
@@ -120,5 +122,5 @@ def _rows_of(files: Files, line: Row, where: str) -> list[Row]:
         return list(files.to_rows(line))
     except KeyError as error:
         raise DataError(f"{where}: {missing_column(error.args[0], list(line))}") from error
-    except (RowError, TypeError, AttributeError, IndexError, ValueError) as error:
+    except BAD_ROW as error:
         raise DataError(f"{where}: {error}") from error

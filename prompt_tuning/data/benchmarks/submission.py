@@ -22,13 +22,22 @@ class Sheet(NamedTuple):
       benchmark: the task's name.
       prompt: short name of the prompt that answers it; RTE's answers the diagnostics too.
       file: its name in the submission.
-      lines: predictions in the test split's order -> JSON objects.
+      of_sorted: predictions in the order of the official file -> JSON objects.
     """
 
     benchmark: str
     prompt: str
     file: str
-    lines: Lines
+    of_sorted: Lines
+
+    def lines(self, predictions: Sequence[Prediction]) -> list[dict]:
+        """The file's JSON objects, in its official order whatever that of the source was."""
+        return list(self.of_sorted(sorted(predictions, key=_position)))
+
+
+def _position(prediction: Prediction) -> tuple[int, ...]:
+    idx = prediction["idx"]
+    return tuple(idx.values()) if isinstance(idx, Mapping) else (idx,)
 
 
 def legal(prediction: Prediction, labels: Sequence[str]) -> str:

@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from prompt_tuning.data.benchmarks.benchmark import Benchmark, Fields, Row
-from prompt_tuning.data.benchmarks.rows import Source
+from prompt_tuning.data.benchmarks.rows import BAD_ROW, Source
 from prompt_tuning.data.benchmarks.text import UNKNOWN
 from prompt_tuning.data.examples import DataError, Examples, Report, examples_from_tokens
 from prompt_tuning.data.metrics import Results, illegal_rate, score
-from prompt_tuning.data.tables import RowError, missing_column
+from prompt_tuning.data.tables import missing_column
 from prompt_tuning.data.tasks import ExamplesTask
 from prompt_tuning.data.vocabulary import EOS_ID, ByteVocabulary, Vocabulary
 
@@ -98,7 +98,7 @@ class BenchmarkTask(ExamplesTask):
         order, and the illegal rate where there are labels. None of a split whose answers are not
         public: of that there are only predictions.
         """
-        if not _have_answers(examples.fields):
+        if not self._have_answers(examples.fields):
             return {}
         illegal = [] if self.label_texts is None else [illegal_rate.__name__]
         names = dict.fromkeys([*self.metrics, *illegal])
@@ -115,7 +115,7 @@ class BenchmarkTask(ExamplesTask):
 
         Raises DataError where these have no answers to compare with.
         """
-        if not _have_answers(fields):
+        if not self._have_answers(fields):
             raise DataError(
                 f"task {self.name}: these examples have no answers to compare with (a test split?): "
                 "evaluate another split"
@@ -135,7 +135,7 @@ class BenchmarkTask(ExamplesTask):
                 examples = list(self.benchmark.text(row, split == "train"))
             except KeyError as error:
                 raise DataError(f"{where}: {missing_column(error.args[0], list(row))}") from error
-            except RowError as error:
+            except BAD_ROW as error:
                 raise DataError(f"{where}: {error}") from error
             if not split.startswith("test") and _has_no_answer(row, examples):
                 raise DataError(f"{where}: no label, which only rows of test splits may lack")
@@ -161,14 +161,20 @@ class BenchmarkTask(ExamplesTask):
             f"{change} the task's name"
         )
 
+    def _have_answers(self, fields: Sequence[Fields]) -> bool:
+        """Raises DataError where only some of the examples have one."""
+        unknown = [row for row in fields if not row["targets"] or row.get("label") == UNKNOWN]
+        if unknown and len(unknown) < len(fields):
+            raise DataError(
+                f"task {self.name}: example {unknown[0].get('id')!r} has no answer, while others of "
+                "its split have"
+            )
+        return not unknown
+
     def _in_form(self, fields: Fields) -> Fields:
         if not self.form.taskless:
             return fields
         return fields | {"inputs": re.sub("^[^ ]* ", "", fields["inputs"])}
-
-
-def _have_answers(fields: Sequence[Fields]) -> bool:
-    return any(row["targets"] and row.get("label") != UNKNOWN for row in fields)
 
 
 def _has_no_answer(row: Row, examples: Sequence[Fields]) -> bool:

@@ -6,7 +6,7 @@ from prompt_tuning.data.benchmarks.rows import Folder, Tfds
 from prompt_tuning.data.benchmarks.table import BENCHMARKS
 from prompt_tuning.data.benchmarks.task import Form
 from prompt_tuning.data.examples import DataError
-from prompt_tuning.data.shipped import find_task
+from prompt_tuning.data.find_task import find_task
 from tests.data.benchmarks.helpers import OFFICIAL
 
 ANY = Tfds()

@@ -61,6 +61,8 @@ def test_multirc_is_nested_by_paragraph_and_question():
         row({"paragraph": p, "question": q, "answer": a}, prediction)
         for p, q, a, prediction in options
     ]
+    shuffled = [rows[i] for i in (1, 3, 0, 2)]  # as TFDS stores them
+    assert lines("MultiRC.jsonl", *shuffled) == lines("MultiRC.jsonl", *rows)
     assert lines("MultiRC.jsonl", *rows) == [
         {
             "idx": 0,

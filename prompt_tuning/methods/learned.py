@@ -74,6 +74,16 @@ def _read(model: weights.FrozenModel, method: methods.Method, path: Path) -> par
     return method.read(model, found)
 
 
+def check_paths(prompt_file: Path | Sequence[Path] | Mapping[str, Path] | None) -> None:
+    """Raises FileNotFoundError where PROMPT_FILE, in any of its forms, names nothing."""
+    if isinstance(prompt_file, Path):
+        prompt_file = [prompt_file]
+    elif isinstance(prompt_file, Mapping):
+        prompt_file = list(prompt_file.values())
+    for path in prompt_file or ():
+        find_learned(path)
+
+
 def find_learned(path: Path) -> pathlib.Path:
     """What a method's `read` takes: of a run's folder its best, else its newest, save.
 
@@ -85,7 +95,10 @@ def find_learned(path: Path) -> pathlib.Path:
         raise FileNotFoundError(
             f"PROMPT_FILE: there is no {path}. Give a prompt file, or the MODEL_DIR of a run."
         )
-    saves = sorted(
-        path.glob("numpy_checkpoints/checkpoint_*"), key=lambda save: int(save.name.split("_")[1])
-    )
+    saves = [
+        save
+        for save in path.glob("numpy_checkpoints/checkpoint_*")
+        if save.name.split("_")[1].isdigit()
+    ]
+    saves.sort(key=lambda save: int(save.name.split("_")[1]))
     return next((found for found in [path / "best", *reversed(saves)] if found.is_dir()), path)

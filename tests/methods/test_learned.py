@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from prompt_tuning.checkpoints import learned
 from prompt_tuning.checkpoints import weights
+from prompt_tuning.methods import learned
 from prompt_tuning.methods import method
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import files
