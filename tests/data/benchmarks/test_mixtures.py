@@ -23,7 +23,7 @@ DIAGNOSTICS = {"super_glue_axb_v102": 0, "super_glue_axg_v102": 0}
 def test_members_and_rates_are_t5_s():
     mixture = find_benchmark("super_glue_v102_proportional", Tfds())
     assert mixture.rates == SUPER_GLUE | DPR | DIAGNOSTICS
-    assert mixture.metric == "super_glue_boolq_v102/accuracy"
+    assert mixture.metric == "super_glue"
     mixture = find_benchmark("wsc_dpr_simple_proportional", Tfds())
     assert set(mixture.tasks) == {*DPR, *list(SUPER_GLUE)[-2:]}
 
@@ -68,3 +68,21 @@ def test_rows_are_drawn_from_members_with_a_rate_that_have_the_split(pocket):
 def test_a_split_that_no_trained_member_has_is_refused(pocket):
     with pytest.raises(DataError, match="no member to draw from has a split 'dev'; there are"):
         task_of("super_glue_v102_proportional").rows("dev", pocket, 8, 8)
+
+
+def test_a_whole_super_glue_has_its_average():
+    mixture = find_benchmark("taskless_super_glue_v102_proportional", Tfds())
+    single = {"accuracy": 50.0}
+    scores = {
+        f"taskless_super_glue_{name}_v102": single for name in ("boolq", "copa", "rte", "wic")
+    }
+    scores |= {
+        "taskless_super_glue_cb_v102": {"accuracy": 80.0, "macro_f1": 60.0},
+        "taskless_super_glue_multirc_v102": {"multirc_f1a": 40.0, "multirc_em": 20.0},
+        "taskless_super_glue_record_v102": {"record_f1": 10.0, "record_em": 0.0},
+        "taskless_super_glue_wsc_v102_simple_eval": {"wsc": 65.0},
+        "taskless_super_glue_axb_v102": {"matthews": -100.0},
+    }
+    assert mixture.summary(scores) == {"super_glue": (4 * 50 + 70 + 30 + 5 + 65) / 8}
+    del scores["taskless_super_glue_cb_v102"]
+    assert mixture.summary(scores) == {}
