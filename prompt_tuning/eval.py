@@ -23,7 +23,7 @@ from prompt_tuning.methods import method as methods
 from prompt_tuning.training import sharding
 from prompt_tuning.training import writers
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("prompt_tuning.eval")  # as a command the module is called __main__
 
 
 def evaluate(
