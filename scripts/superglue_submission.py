@@ -32,7 +32,7 @@ PROMPTS = tuple(dict.fromkeys(sheet.prompt for sheet in submission.SHEETS))
 
 
 @dataclasses.dataclass(frozen=True)
-class Sheet:
+class Part:
     """A task's part, with all that can be wrong about it already read."""
 
     sheet: submission.Sheet
@@ -41,7 +41,7 @@ class Sheet:
     adapted: learned.Adapted
 
 
-def prepare(sheet: submission.Sheet, model: weights.FrozenModel, prompt: str, args) -> Sheet:
+def prepare(sheet: submission.Sheet, model: weights.FrozenModel, prompt: str, args) -> Part:
     length = len(pt.read_prompt(prompt))
     method = soft_prompt.SoftPrompt(length, location=args.location)
     task = pt.find_task(
@@ -51,10 +51,10 @@ def prepare(sheet: submission.Sheet, model: weights.FrozenModel, prompt: str, ar
     )
     lengths = args.inputs_length, args.targets_length
     test = tasks.load_examples(task, "test", model.vocabulary, *lengths)
-    return Sheet(sheet, task, test, learned.adapt(model, method, prompt))
+    return Part(sheet, task, test, learned.adapt(model, method, prompt))
 
 
-def lines(part: Sheet, model: weights.FrozenModel, args) -> list[str]:
+def lines(part: Part, model: weights.FrozenModel, args) -> list[str]:
     """The file's lines, for the whole test split."""
     layout = sharding.Layout()
     mesh, adapted, labels = layout.mesh(), part.adapted, part.task.label_texts

@@ -53,16 +53,14 @@ class RunCheckpoints:
         args = ocp.args.Composite(notes=ocp.args.JsonRestore())
         return self._manager.restore(self.latest_step(), args=args)["notes"]
 
-    def restore(self, template: Any) -> tuple[Any, dict[str, Any]]:
-        """The latest save, with the shapes, types and shardings of `template`."""
+    def restore(self, template: Any) -> Any:
+        """The latest save's state, with the shapes, types and shardings of `template`."""
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
         found = self._manager.restore(
             self._manager.latest_step(),
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(abstract), notes=ocp.args.JsonRestore()
-            ),
+            args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)),
         )
-        return found["state"], found["notes"]
+        return found["state"]
 
     def close(self) -> None:
         """Waits for saves under way."""

@@ -35,12 +35,13 @@ def find_task(
     Raises:
       DataError: nobody knows the name, or seqio is not installed.
     """
-    if module is None and name in SHIPPED:
-        return shipped_task(name)
-    if module is None and why_no_benchmark(name) is None:
-        return find_benchmark(name, Folder(data_dir) if data_dir else Tfds(tfds_data_dir))
-    if module is None and name in c4.OBJECTIVES:
-        return c4.c4_task(name, data_dir)
+    if module is None:
+        if name in SHIPPED:
+            return shipped_task(name)
+        if name in c4.OBJECTIVES:
+            return c4.c4_task(name, data_dir)
+        if why_no_benchmark(name) is None:
+            return find_benchmark(name, Folder(data_dir) if data_dir else Tfds(tfds_data_dir))
     try:
         from prompt_tuning.data import seqio_tasks  # brings TensorFlow, which most users lack
     except ImportError as error:

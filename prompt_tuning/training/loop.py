@@ -141,11 +141,13 @@ def train(
 
     # Resume: the newest save, or the method's initialiser.
     best, identity = Best(), _identity(base, trained, task_name)
-    _check_identity(runs.latest_notes(model_dir / "checkpoints"), identity, model_dir)
-    checkpoints = runs.RunCheckpoints(model_dir / "checkpoints", keep)
-    if checkpoints.latest_step() is not None:
-        state, notes = checkpoints.restore(state)
+    notes = runs.latest_notes(model_dir / "checkpoints")
+    if notes is not None:
+        _check_identity(notes["run"], identity, model_dir)
         best = Best(**notes["best"])
+    checkpoints = runs.RunCheckpoints(model_dir / "checkpoints", keep)
+    if notes is not None:
+        state = checkpoints.restore(state)
     step = int(state.step)
 
     writers.keep_configuration(model_dir / "config.gin", configuration)
@@ -223,12 +225,9 @@ def _identity(
 
 
 def _check_identity(
-    notes: Mapping[str, Any] | None, identity: Mapping[str, Any], model_dir: pathlib.Path
+    saved: Mapping[str, Any], identity: Mapping[str, Any], model_dir: pathlib.Path
 ) -> None:
-    """Raises ValueError where the run in MODEL_DIR, if there is one, is not this one."""
-    if notes is None:
-        return
-    saved = notes["run"]
+    """Raises ValueError where the run in MODEL_DIR is not this one."""
     differing = [name for name in identity if saved[name] != identity[name]]
     if differing:
         was, now = ({name: values[name] for name in differing} for values in (saved, identity))
