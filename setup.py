@@ -29,18 +29,26 @@ setuptools.setup(
         "gin-config>=0.5",
         "jax>=0.6",
         "jaxtyping>=0.2.30",
+        "msgpack>=1.0",
         "numpy>=1.26",
         "optax>=0.2.7",
         "orbax-checkpoint>=0.11",
         "safetensors>=0.4",
         "sentencepiece>=0.2",
         "tensorboardX>=2.6",
+        "tensorstore>=0.1.70",
     ],
     extras_require={
         "seqio": ["seqio>=0.0.19", "tensorflow-datasets>=4.9", "tensorflow-text>=2.16"],
+        "t5x": [
+            "prompt_tuning[seqio]",
+            "t5x @ git+https://github.com/google-research/t5x",
+            "tensorboard>=2.17",  # T5X's checkpoints import it, TensorFlow no longer brings it
+        ],
         "tpu": ["jax[tpu]"],
         "gpu": ["jax[cuda12]"],
         "parquet": ["pyarrow>=15"],
+        "torch": ["torch>=2.1"],
         "test": [
             "hypothesis>=6",
             "pyarrow>=15",

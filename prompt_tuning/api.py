@@ -36,8 +36,8 @@ Prompt = Float[Array, "P D"] | Float[np.ndarray, "P D"]
 def load_model(
     path: str | os.PathLike, *, dtype: str = "float32", dropout_rate: float = 0.0
 ) -> weights.FrozenModel:
-    """A frozen model by its folder, or by name if it ships with the project ("pocket_t5")."""
-    return models.PretrainedModel(path, dtype, dropout_rate).load()
+    """A frozen model by its folder in any known format, or by its name if it ships with the project."""
+    return weights.in_memory(models.PretrainedModel(path, dtype, dropout_rate).load())
 
 
 def train_prompt(
@@ -77,10 +77,7 @@ def train_prompt(
 
 def read_prompt(path: str | os.PathLike) -> Float[np.ndarray, "P D"]:
     """The prompt in a file, or the best one of a run's folder."""
-    path = learned.find_learned(path)
-    return prompt_files.read_prompt(
-        path / soft_prompt.file_name("encoder") if path.is_dir() else path
-    )
+    return prompt_files.read_prompt(learned.find_learned(path))
 
 
 def predict(

@@ -80,7 +80,7 @@ def evaluate(
         sharding.batch_rows(mesh),
         decoder,
     )
-    if isinstance(prompt_file, Sequence) and not isinstance(prompt_file, str):
+    if names_several(prompt_file):
         adapted = learned.adapt_by_row(model, method, prompt_file, rows=batch_size)
         members = ensemble.Members(adapted.bank, combine)
     else:
@@ -92,6 +92,11 @@ def evaluate(
     if jax.process_index() == 0:
         _write(pathlib.Path(output_dir), outcomes, scores)
     return scores
+
+
+def names_several(prompt_file: learned.Path | Sequence[learned.Path] | None) -> bool:
+    """Whether PROMPT_FILE is that of an ensemble."""
+    return isinstance(prompt_file, Sequence) and not isinstance(prompt_file, str)
 
 
 def _write(

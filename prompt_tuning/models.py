@@ -26,49 +26,61 @@ class Model(Protocol):
     """A frozen model that is yet to be loaded."""
 
     def describe(self) -> weights.FrozenModel:
-        """The model with shapes and types (`jax.ShapeDtypeStruct`) for parameters."""
+        """The model with its parameters' shapes and types: no weight is read or made yet."""
 
-    def load(self) -> weights.FrozenModel: ...
+    def load(self) -> weights.FrozenModel:
+        """The model; weights on disk are read when they are placed on their devices."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PretrainedModel:
-    """A model folder, or the name of a model that ships with the project.
+    """A checkpoint in any known format, or the name of a model that ships with the project.
 
     Attributes:
-      path: of the folder, or a name such as "pocket_t5" (INITIAL_CHECKPOINT_PATH).
+      path: a folder of the project's, Hugging Face's or T5X's, a gs:// address of the last, or a
+        name such as "pocket_t5" (INITIAL_CHECKPOINT_PATH).
       dtype: of activations, and of the weights in memory.
       dropout_rate: of the frozen model while something is trained.
       config: if given, the dimensions that the checkpoint must have.
+      vocabulary_file: as for `NewModel`, for a checkpoint that brings no vocabulary (T5X's).
+      extra_ids: as for `NewModel`.
     """
 
     path: str | os.PathLike
     dtype: str = "float32"
     dropout_rate: float = 0.0
     config: t5_config.T5Config | None = None
+    vocabulary_file: str | None = None
+    extra_ids: int | None = None
 
     def describe(self) -> weights.FrozenModel:
-        return self._checked(weights.describe_model(self._folder, **self._options))
+        return self.load()
 
     def load(self) -> weights.FrozenModel:
-        self.describe()  # what is wrong shows before the weights are read
-        return weights.load_model(self._folder, **self._options)
-
-    @property
-    def _folder(self) -> pathlib.Path:
-        path = pathlib.Path(self.path)
-        if not path.exists() and str(self.path) in SHIPPED:
-            path = ASSETS / self.path
-        if not (path / "config.json").is_file():
-            raise weights.CheckpointError(
-                f"INITIAL_CHECKPOINT_PATH {str(self.path)!r}: {path} has no config.json, so it is no "
-                f"model folder. Models that ship with the project: {', '.join(SHIPPED)}."
+        vocabulary = None
+        if self.vocabulary_file is not None:
+            vocabulary = read_vocabulary(self.vocabulary_file, self.extra_ids)
+        return self._checked(
+            weights.open_model(
+                self._path,
+                dtype=self.dtype,
+                dropout_rate=self.dropout_rate,
+                config=self.config,
+                vocabulary=vocabulary,
             )
-        return path
+        )
 
     @property
-    def _options(self) -> dict:
-        return dict(dtype=self.dtype, dropout_rate=self.dropout_rate)
+    def _path(self) -> str:
+        path = str(self.path)
+        if path.startswith("gs://") or pathlib.Path(path).exists():
+            return path
+        if path in SHIPPED:
+            return str(ASSETS / path)
+        raise weights.CheckpointError(
+            f"INITIAL_CHECKPOINT_PATH {path!r}: there is no such folder, nor a model of that name "
+            f"among those that ship with the project: {', '.join(SHIPPED)}."
+        )
 
     def _checked(self, model: weights.FrozenModel) -> weights.FrozenModel:
         if self.config is None:
@@ -93,14 +105,14 @@ class NewModel:
 
     Attributes:
       config: dimensions and switches.
-      vocabulary_file: a SentencePiece model.
-      extra_ids: sentinels behind its pieces.
+      vocabulary_file: a SentencePiece model, a shipped model's name for its own, or "bytes".
+      extra_ids: sentinels behind its pieces; None for T5's 100, or none behind bytes (ByT5).
       seed: of the weights.
     """
 
     config: t5_config.T5Config
     vocabulary_file: str
-    extra_ids: int = 100
+    extra_ids: int | None = None
     seed: int = 0
 
     def describe(self) -> weights.FrozenModel:
@@ -115,13 +127,21 @@ class NewModel:
         return weights.FrozenModel("new model", self.config, params, vocabulary)
 
     def _vocabulary(self) -> vocabularies.Vocabulary:
-        path = pathlib.Path(self.vocabulary_file)
-        if not path.exists() and self.vocabulary_file in SHIPPED:
-            path = ASSETS / self.vocabulary_file / "vocabulary.model"
-        vocabulary = vocabularies.SentencePieceVocabulary(path, self.extra_ids)
+        vocabulary = read_vocabulary(self.vocabulary_file, self.extra_ids)
         if vocabulary.vocab_size > self.config.vocab_size:
             raise ValueError(
-                f"The vocabulary {path} has {vocabulary.vocab_size} ids, sentinels included, but "
-                f"T5Config.vocab_size is {self.config.vocab_size}: raise it."
+                f"The vocabulary {vocabulary.name} has {vocabulary.vocab_size} ids, sentinels "
+                f"included, but T5Config.vocab_size is {self.config.vocab_size}: raise it."
             )
         return vocabulary
+
+
+def read_vocabulary(file: str, extra_ids: int | None = None) -> vocabularies.Vocabulary:
+    """The vocabulary that VOCABULARY_FILE and EXTRA_IDS name: see `NewModel`."""
+    given = {} if extra_ids is None else {"extra_ids": extra_ids}
+    if file == "bytes":
+        return vocabularies.ByteVocabulary(**given)
+    path = pathlib.Path(file)
+    if not path.exists() and file in SHIPPED:
+        path = ASSETS / file / "vocabulary.model"
+    return vocabularies.SentencePieceVocabulary(path, **given)

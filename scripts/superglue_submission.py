@@ -1,4 +1,4 @@
-"""Writes a SuperGLUE leaderboard submission from one prompt a task.
+r"""Writes a SuperGLUE leaderboard submission from one prompt a task.
 
     python scripts/superglue_submission.py --model t5_xxl --data_dir superglue --out submission \
       --prompt boolq=runs/boolq --prompt cb=runs/cb --prompt copa=runs/copa \
@@ -26,8 +26,10 @@ from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import predict
 from prompt_tuning.methods import learned
 from prompt_tuning.methods import soft_prompt
+from prompt_tuning.prompts import files as prompt_files
 from prompt_tuning.training import sharding
 
+STACKS = ("encoder", "decoder")
 PROMPTS = tuple(dict.fromkeys(sheet.prompt for sheet in submission.SHEETS))
 
 
@@ -41,9 +43,17 @@ class Part:
     adapted: learned.Adapted
 
 
+def method_of(prompt: str, location: str) -> soft_prompt.SoftPrompt:
+    """The method that takes the prompts found there, whatever their lengths and stacks."""
+    found = prompt_files.read_prompts(learned.find_learned(prompt)).arrays
+    lengths = {stack: len(found.get(prompt_files.parameter(stack), ())) for stack in STACKS}
+    return soft_prompt.SoftPrompt(
+        lengths["encoder"], location=location, decoder_length=lengths["decoder"]
+    )
+
+
 def prepare(sheet: submission.Sheet, model: weights.FrozenModel, prompt: str, args) -> Part:
-    length = len(pt.read_prompt(prompt))
-    method = soft_prompt.SoftPrompt(length, location=args.location)
+    method = method_of(prompt, args.location)
     task = pt.find_task(
         args.name_prefix + sheet.benchmark,
         data_dir=args.data_dir,
@@ -69,7 +79,8 @@ def lines(part: Part, model: weights.FrozenModel, args) -> list[str]:
         labels=labels,
     )
     params = layout.put_params(adapted.network, adapted.params, mesh)
-    return [json.dumps(line) for line in part.sheet.lines(list(predictor(params, part.examples)))]
+    predictions = list(predictor(params, part.examples))
+    return [json.dumps(line) for line in part.sheet.lines(predictions, model.vocabulary)]
 
 
 def named(argument: str) -> tuple[str, str]:
@@ -84,10 +95,18 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", required=True, help="folder or name of the frozen model")
-    parser.add_argument("--prompt", type=named, action="append", default=[], metavar="TASK=PATH")
+    parser.add_argument(
+        "--prompt",
+        type=named,
+        action="append",
+        default=[],
+        metavar="TASK=PATH",
+        help="one for each task: a prompt file, a folder of an encoder and a decoder prompt, or a "
+        "run's MODEL_DIR, of which the best is taken",
+    )
     parser.add_argument("--data_dir", help="the benchmark's files; without it TFDS has them")
     parser.add_argument("--tfds_data_dir")
-    parser.add_argument("--location", default="front", help="of the prompts in the input")
+    parser.add_argument("--location", default="front", help="of encoder prompts in the input")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--name_prefix", default="", help="of the tasks' names: taskless_, byt5_")
     parser.add_argument("--inputs_length", type=int, default=512)

@@ -7,10 +7,11 @@ import prompt_tuning
 
 PACKAGE = pathlib.Path(prompt_tuning.__file__).parent
 ALLOWED = {
-    "gin": ("gin_registration.py", "cli/"),
-    "seqio": ("data/seqio_tasks/",),
-    "tensorflow": ("data/seqio_tasks/",),
+    "gin": ("gin_registration.py", "cli/", "t5x/"),
+    "seqio": ("data/seqio_tasks/", "t5x/"),
+    "tensorflow": ("data/seqio_tasks/", "t5x/"),
     "tensorflow_datasets": ("data/seqio_tasks/",),
+    "t5x": ("t5x/",),
 }
 
 

@@ -109,16 +109,24 @@ def test_unlabelled_rows_are_predicted_and_not_scored(base, mixture_run, tmp_pat
     assert len((tmp_path / "predictions.jsonl").read_text().splitlines()) > 0
 
 
-def test_a_submission_has_every_file(base, model_folder, tmp_path):
-    prompt = tmp_path / "prompt.npy"
-    files.write_prompt(prompt, np.random.default_rng(0).normal(size=(4, 16)).astype(np.float32))
-    tasks = ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc")
-    out = tmp_path / "submission"
+def test_a_submission_has_every_file(base, mixture_run, model_folder, tmp_path):
+    """From prompts in each form that evaluation takes."""
+    prompt, both, out = tmp_path / "prompt.npy", tmp_path / "both", tmp_path / "submission"
+    both.mkdir()
+    rng = np.random.default_rng(0)
+    for path, length in (
+        (prompt, 4),
+        (both / files.file_name("encoder"), 3),
+        (both / files.file_name("decoder"), 2),
+    ):
+        files.write_prompt(path, rng.normal(size=(length, 16)).astype(np.float32))
+    prompts = dict.fromkeys(("boolq", "cb", "copa", "multirc", "record", "rte", "wic"), both)
+    prompts |= {"record": mixture_run[0], "rte": both / files.file_name("decoder"), "wsc": prompt}
     command = [
         *(sys.executable, str(REPOSITORY / "scripts/superglue_submission.py")),
         *("--model", str(model_folder), "--data_dir", str(FOLDER), "--out", str(out)),
         *("--inputs_length", "48", "--targets_length", "6", "--batch_size", "4"),
-        *(f"--prompt={task}={prompt}" for task in tasks),
+        *(f"--prompt={task}={path}" for task, path in prompts.items()),
     ]
     subprocess.run(command, check=True, cwd=REPOSITORY)
     with zipfile.ZipFile(out / "submission.zip") as archive:

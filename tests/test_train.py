@@ -110,6 +110,8 @@ def test_another_part_goes_on_where_the_first_stopped(finished, base, task, tmp_
         ({"task": "other"}, "holds another run: it had {'task': 'colours'}, .*'other'"),
         ({"length": 5}, r"\[4, 16\].* this one has .*\[5, 16\].* Give another MODEL_DIR"),
         ({"seed_of_base": 1}, "holds another run: it had {'model':"),
+        ({"seed": 1}, "holds another run: it had {'seed': 0}, this one has {'seed': 1}"),
+        ({"batch_size": 16}, "it had {'batch': 8}, this one has {'batch': 16}"),
     ],
 )
 def test_another_run_does_not_go_on(finished, base, task, changed, expected):
@@ -128,7 +130,8 @@ def test_another_run_does_not_go_on(finished, base, task, changed, expected):
             model_dir=folder,
             train_steps=9,
             task_feature_lengths=LENGTHS,
-            batch_size=8,
+            batch_size=changed.get("batch_size", 8),
+            seed=changed.get("seed", 0),
         )
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 

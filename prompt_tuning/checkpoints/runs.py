@@ -1,8 +1,9 @@
 """A run's own checkpoints: what is trained, the optimizer's state, the step.
 
 Orbax writes them, atomically and in the background. The frozen weights are
-never among them. What the run has seen so far (best score, data position,
-which is the step) travels beside the arrays as JSON.
+never among them. The position in the data is the step; what else a run must
+remember (its seed, configuration, base model, best score) travels beside the
+arrays as JSON.
 """
 
 import contextlib

@@ -1,49 +1,42 @@
-"""The frozen model on disk, in the project's own format: one folder.
+"""The frozen model: found in whatever format it lies, checked, and told from other models.
 
-    config.json         {"format": ..., "t5": T5Config, "vocabulary": {...}}
-    model.safetensors   flat parameter names of T5X, any float dtype
-    vocabulary.model    SentencePiece
-
-Weights go in one direction: read once, here. A tuned or pre-trained model is
-written by `save_model`; training a prompt never writes the frozen weights.
+Formats are recognised by looking: the project's own (native.py), Hugging Face's (hugging_face.py),
+T5X's (t5x.py). Weights go in one direction, in. A tuned or pre-trained model is written by
+`save_model`; training a prompt never writes the frozen weights.
 """
 
+from collections.abc import Mapping
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 import pathlib
-import shutil
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
-from safetensors import numpy as safetensors_numpy
-import safetensors
 
-from prompt_tuning import atomic
+from prompt_tuning.checkpoints import hugging_face
+from prompt_tuning.checkpoints import native
+from prompt_tuning.checkpoints import t5x
+from prompt_tuning.checkpoints.stored import Checkpoint, CheckpointError, StoredArray
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
 
-FORMAT = "prompt_tuning/1"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be used, and why."""
-
 
 @dataclasses.dataclass(frozen=True)
 class FrozenModel:
-    """A T5 in memory: configuration, flat parameters, vocabulary.
+    """A T5: configuration, flat parameters, vocabulary.
 
     Attributes:
       name: the folder it came from, for reports.
       config: dimensions and switches.
-      params: flat `{name: array}`.
+      params: flat `{name: array}`; arrays in memory, or on disk (`stored.StoredArray`).
       vocabulary: turns text into ids and back.
     """
 
@@ -53,11 +46,120 @@ class FrozenModel:
     vocabulary: vocabularies.Vocabulary
 
     @property
-    def table(self) -> Float[Array, "V D"] | Float[np.ndarray, "V D"]:
+    def table(
+        self,
+    ) -> Float[Array, "V D"] | Float[np.ndarray, "V D"] | Float[StoredArray, "V D"]:
         """The [V, D] vocabulary table."""
         return self.params["token_embedder/embedding"]
 
 
+def open_model(
+    path: str | os.PathLike,
+    *,
+    dtype: str = "float32",
+    dropout_rate: float = 0.0,
+    config: t5_config.T5Config | None = None,
+    vocabulary: vocabularies.Vocabulary | None = None,
+) -> FrozenModel:
+    """The model of a folder, its arrays on disk until they are placed.
+
+    Args:
+      path: the folder (INITIAL_CHECKPOINT_PATH), or a gs:// address of a T5X checkpoint.
+      dtype: of the activations, and of the weights in memory.
+      dropout_rate: of the frozen model while a prompt is trained.
+      config: what a format that has no configuration (T5X) does not tell.
+      vocabulary: for a checkpoint that brings none.
+
+    Raises:
+      CheckpointError: what is wrong, by name; nothing but names and shapes has been read by then.
+    """
+    found = read_checkpoint(path, config=config, vocabulary=vocabulary)
+    if found.vocabulary is None:
+        raise CheckpointError(
+            f"{path} brings no vocabulary: set VOCABULARY_FILE to its SentencePiece model, or to "
+            '"bytes" for ByT5.'
+        )
+    config = dataclasses.replace(found.config, dtype=dtype, dropout_rate=dropout_rate)
+    params = {name: x.astype(config.compute_dtype) for name, x in found.params.items()}
+    return FrozenModel(str(path), config, params, found.vocabulary)
+
+
+def format_of(path: str | os.PathLike) -> str | None:
+    """Of the model at `path`: "native", "hugging_face" or "t5x"; None where there is no model."""
+    if t5x.is_t5x(str(path)):
+        return "t5x"
+    file = pathlib.Path(path) / "config.json"
+    if not file.is_file():
+        return None
+    return "native" if "format" in json.loads(file.read_text()) else "hugging_face"
+
+
+def read_checkpoint(
+    path: str | os.PathLike,
+    *,
+    config: t5_config.T5Config | None = None,
+    vocabulary: vocabularies.Vocabulary | None = None,
+) -> Checkpoint:
+    """What is stored at `path`, in the types it is stored in: for tools. For use, `open_model`.
+
+    Arguments and errors are those of `open_model`, but a vocabulary may be missing.
+    """
+    kind = format_of(path)
+    if kind is None:
+        raise CheckpointError(
+            f"{path} is no model folder: it has no config.json (the project's format, or Hugging "
+            f"Face's), and nothing of a T5X checkpoint. Check INITIAL_CHECKPOINT_PATH."
+        )
+    if kind == "t5x":
+        found = t5x.read_t5x(str(path), config)
+    else:
+        read = native.read_native if kind == "native" else hugging_face.read_hugging_face
+        found = read(pathlib.Path(path))
+    check_params(found.params, found.config, str(path))
+    found = dataclasses.replace(found, vocabulary=vocabulary or found.vocabulary)
+    if found.vocabulary is not None and found.vocabulary.vocab_size > found.config.vocab_size:
+        raise CheckpointError(
+            f"The vocabulary {found.vocabulary.name} has {found.vocabulary.vocab_size} ids, sentinels "
+            f"included, but {path} has {found.config.vocab_size} rows: change VOCABULARY_FILE or "
+            "EXTRA_IDS."
+        )
+    return found
+
+
+def in_memory(model: FrozenModel) -> FrozenModel:
+    """The model with every array read into the host's memory: for use more than once."""
+    return dataclasses.replace(model, params={k: np.asarray(x) for k, x in model.params.items()})
+
+
+def load_model(path: str | os.PathLike, **options: Any) -> FrozenModel:
+    """`open_model`, in memory."""
+    return in_memory(open_model(path, **options))
+
+
+def save_model(
+    path: str | os.PathLike, model: FrozenModel, params: parameters.Flat, *, dtype: str = "bfloat16"
+) -> None:
+    """Writes `params`, with the configuration and vocabulary of `model`, in the project's format."""
+    native.write_native(path, model.config, params, model.vocabulary, dtype=dtype)
+
+
+def fingerprint(model: FrozenModel) -> str:
+    """Tells base models apart: the same in every format, type and number of padded vocabulary rows.
+
+    A hash of the vocabulary and of all parameters' names and values: of a vector all of them, of a
+    matrix a corner, so that an XXL model on a far disk is not read for it. Values are rounded to
+    bfloat16 first.
+    """
+    digest = hashlib.sha256(model.vocabulary.fingerprint.encode())
+    for name in sorted(model.params):
+        x = model.params[name]
+        x = np.asarray(jax.device_get(x[...] if x.ndim == 1 else x[:8, :8]))
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(x.astype(jnp.bfloat16)).tobytes())
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
 def expected_shapes(config: t5_config.T5Config) -> dict[str, tuple[int, ...]]:
     """Names and shapes of a model's parameters, without allocating them."""
     tokens = jax.ShapeDtypeStruct((1, 1), jnp.int32)
@@ -78,7 +180,7 @@ def random_params(config: t5_config.T5Config, seed: int) -> parameters.Flat:
     return parameters.flatten(init(jax.random.key(seed)))
 
 
-def check_params(params: parameters.Flat, config: t5_config.T5Config, where: str) -> None:
+def check_params(params: Mapping[str, Any], config: t5_config.T5Config, where: str) -> None:
     """Raises a CheckpointError that lists missing, extra and misshapen names."""
     expected = expected_shapes(config)
     problems = [f"missing {name} {expected[name]}" for name in expected if name not in params]
@@ -96,107 +198,3 @@ def check_params(params: parameters.Flat, config: t5_config.T5Config, where: str
             f"{where} does not hold the parameters of its T5Config "
             f"({len(problems)} differences):\n  {shown}"
         )
-
-
-def describe_model(
-    path: str | os.PathLike, *, dtype: str = "float32", dropout_rate: float = 0.0
-) -> FrozenModel:
-    """A model folder's model with `jax.ShapeDtypeStruct` for arrays: no weight is read.
-
-    Args:
-      path: the folder (INITIAL_CHECKPOINT_PATH).
-      dtype: of the activations, and of the weights in memory.
-      dropout_rate: of the frozen model while a prompt is trained.
-    """
-    path = pathlib.Path(path)
-    described = _read_config(path)
-    config = t5_config.T5Config.from_dict(
-        described["t5"] | dict(dtype=dtype, dropout_rate=dropout_rate),
-        where=str(path / "config.json"),
-    )
-    params = {
-        name: jax.ShapeDtypeStruct(shape, config.compute_dtype)
-        for name, shape in expected_shapes(config).items()
-    }
-    return FrozenModel(str(path), config, params, _read_vocabulary(path, described["vocabulary"]))
-
-
-def load_model(
-    path: str | os.PathLike, *, dtype: str = "float32", dropout_rate: float = 0.0
-) -> FrozenModel:
-    """Reads a model folder; arguments as in `describe_model`. Weights are cast once, here."""
-    model = describe_model(path, dtype=dtype, dropout_rate=dropout_rate)
-    file = pathlib.Path(path) / "model.safetensors"
-    try:
-        stored = safetensors_numpy.load_file(file)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(
-            f"{file} cannot be read: {error}. Check INITIAL_CHECKPOINT_PATH."
-        ) from error
-    check_params(stored, model.config, str(path))
-    params = {name: x.astype(model.config.compute_dtype) for name, x in stored.items()}
-    return dataclasses.replace(model, params=params)
-
-
-def save_model(
-    path: str | os.PathLike, model: FrozenModel, params: parameters.Flat, *, dtype: str = "bfloat16"
-) -> None:
-    """Writes `params` with the configuration and vocabulary of `model`."""
-    path = pathlib.Path(path)
-    path.mkdir(parents=True, exist_ok=True)
-    described = {
-        "format": FORMAT,
-        "t5": dataclasses.asdict(model.config) | dict(dtype="float32", dropout_rate=0.0),
-        "vocabulary": _write_vocabulary(path, model.vocabulary),
-    }
-    with atomic.writing(path / "config.json") as partial:
-        partial.write_text(json.dumps(described, indent=2) + "\n")
-    stored = {
-        name: np.asarray(jax.device_get(x)).astype(jnp.dtype(dtype)) for name, x in params.items()
-    }
-    with atomic.writing(path / "model.safetensors") as partial:
-        safetensors_numpy.save_file(stored, partial)
-        partial.chmod(0o644)  # safetensors leaves it to its owner alone
-
-
-def fingerprint(params: parameters.Flat) -> str:
-    """A short hash of names, shapes and values: the same base model or not."""
-    digest = hashlib.sha256()
-    for name in sorted(params):
-        x = np.asarray(jax.device_get(params[name]), np.float32)
-        digest.update(f"{name}{x.shape}".encode())
-        digest.update(np.ascontiguousarray(x).tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _write_vocabulary(
-    folder: pathlib.Path,
-    vocabulary: vocabularies.SentencePieceVocabulary | vocabularies.ByteVocabulary,
-) -> dict[str, Any]:
-    """Puts the vocabulary's file beside the weights, if it has one; returns its entry in config.json."""
-    if isinstance(vocabulary, vocabularies.ByteVocabulary):
-        return {"bytes": True, "extra_ids": vocabulary.extra_ids}
-    file = folder / "vocabulary.model"
-    if pathlib.Path(vocabulary.path).resolve() != file.resolve():
-        shutil.copyfile(vocabulary.path, file)
-    return {"file": file.name, "extra_ids": vocabulary.extra_ids}
-
-
-def _read_vocabulary(folder: pathlib.Path, entry: dict[str, Any]) -> vocabularies.Vocabulary:
-    if entry.get("bytes"):
-        return vocabularies.ByteVocabulary(entry["extra_ids"])
-    return vocabularies.SentencePieceVocabulary(folder / entry["file"], entry["extra_ids"])
-
-
-def _read_config(path: pathlib.Path) -> dict:
-    file = path / "config.json"
-    if not file.is_file():
-        raise CheckpointError(
-            f"{path} is no model folder: it has no config.json. Check INITIAL_CHECKPOINT_PATH."
-        )
-    described = json.loads(file.read_text())
-    if described.get("format") != FORMAT:
-        raise CheckpointError(
-            f'{file}: expected "format": "{FORMAT}", found {described.get("format")!r}.'
-        )
-    return described

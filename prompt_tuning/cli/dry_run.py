@@ -12,12 +12,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from prompt_tuning import eval as evaluation
 from prompt_tuning import gin_registration
 from prompt_tuning import train
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.cli import reading
 from prompt_tuning.data import examples
 from prompt_tuning.data import tasks
+from prompt_tuning.evaluation import ensemble
 from prompt_tuning.evaluation import evaluator
 from prompt_tuning.methods import method as methods
 from prompt_tuning.t5 import network
@@ -33,7 +35,10 @@ def plan(entry_point: str, arguments: Mapping[str, Any]) -> str:
     defaults = gin_registration.arguments_of(entry_point)
     arguments = {name: known.default for name, known in defaults.items()} | arguments
     model, method = arguments["model"].describe(), arguments["method"]
-    params = model.params | _added(method, model)
+    added = _added(method, model)
+    shapes = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in model.params.items()}
+    model = dataclasses.replace(model, params=shapes)
+    params = model.params | added
     batch = batch_shapes(
         arguments["batch_size"], *examples.feature_lengths(arguments["task_feature_lengths"])
     )
@@ -47,6 +52,8 @@ def plan(entry_point: str, arguments: Mapping[str, Any]) -> str:
             method, model, params, batch, optimizer, arguments["layout"].mesh()
         )
         sections["Steps"] = _steps(arguments, model)
+    elif entry_point == "evaluate":
+        sections["Evaluation"] = _evaluation(arguments, model)
     sections["Memory a device, by arithmetic"] = [
         f"{_size(x)}  {name}" for name, x in memory.items()
     ]
@@ -86,14 +93,18 @@ def kept_for_gradient(
 
 
 def _added(method: methods.Method, model: weights.FrozenModel) -> Shapes:
-    """The parameters that a method adds; runs its checks against the vocabulary and shapes."""
+    """The parameters that a method adds; runs its checks against the model and its vocabulary.
+
+    Of a model on disk it reads what the first values of a prompt need.
+    """
+    unmade = {k: x for k, x in model.params.items() if isinstance(x, jax.ShapeDtypeStruct)}
 
     def initial(params):
-        with jax.ensure_compile_time_eval():  # initialisers index files by numbers they draw
-            described = dataclasses.replace(model, params=params)
+        with jax.ensure_compile_time_eval():  # initialisers index tables by numbers they draw
+            described = dataclasses.replace(model, params=model.params | params)
             return method.initial(described, jax.random.key(0))
 
-    return jax.eval_shape(initial, dict(model.params))
+    return jax.eval_shape(initial, unmade)
 
 
 def _model(model: weights.FrozenModel, method: methods.Method, params: Shapes) -> list[str]:
@@ -146,10 +157,39 @@ def _steps(arguments: Mapping[str, Any], model: weights.FrozenModel) -> list[str
     if hasattr(rows, "__len__"):
         lines.append(f"{steps * batch_size / len(rows):.3g} epochs of {len(rows):,} examples")
     if arguments["eval_period"] is not None:
-        options = evaluator.Options(eval_split, *lengths, batch_size, cache_dir=cache_dir)
-        evaluator.Evaluator(arguments["method"].network(model), model, task, options)
+        _evaluator(arguments, model, eval_split)
         lines.append(f"evaluated on {eval_split} every {arguments['eval_period']} steps")
     return lines
+
+
+def _evaluation(arguments: Mapping[str, Any], model: weights.FrozenModel) -> list[str]:
+    """What would be scored; reads the split, but no prompt."""
+    several = evaluation.names_several(arguments["prompt_file"])
+    members = ensemble.Members({}, arguments["combine"]) if several else None
+    scores = _evaluator(arguments, model, arguments["split"], members).score_names
+    return [
+        f"{arguments['split']} of {arguments['task'].name}, {arguments['batch_size']} examples at "
+        f"once, by {arguments['decoder']}",
+        f"scores: {', '.join(scores) or 'none, the split has no answers'}",
+    ]
+
+
+def _evaluator(
+    arguments: Mapping[str, Any],
+    model: weights.FrozenModel,
+    split: str,
+    members: ensemble.Members | None = None,
+) -> evaluator.Evaluator:
+    """What would evaluate; making it reads the split and binds the decoder to the task's labels."""
+    options = evaluator.Options(
+        split,
+        *examples.feature_lengths(arguments["task_feature_lengths"]),
+        arguments["batch_size"],
+        cache_dir=arguments["cache_dir"],
+        decoder=arguments["decoder"],
+    )
+    network_ = arguments["method"].network(model)
+    return evaluator.Evaluator(network_, model, arguments["task"], options, members)
 
 
 def _count(shapes: Iterable[Any]) -> int:

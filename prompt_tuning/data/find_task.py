@@ -29,7 +29,7 @@ def find_task(
       module: MIXTURE_OR_TASK_MODULE, imported first because it registers seqio tasks; the name is
         then seqio's.
       cache_dir: where a machine without seqio may have tasks that one with seqio has cached.
-      data_dir: folder with a benchmark's files; None for TensorFlow Datasets.
+      data_dir: folder with a benchmark's or C4's files; None for TensorFlow Datasets.
       tfds_data_dir: where TensorFlow Datasets has its data; None for its own default.
 
     Raises:
@@ -39,7 +39,7 @@ def find_task(
         if name in SHIPPED:
             return shipped_task(name)
         if name in c4.OBJECTIVES:
-            return c4.c4_task(name, data_dir)
+            return c4.c4_task(name, data_dir, tfds_data_dir)
         if why_no_benchmark(name) is None:
             return find_benchmark(name, Folder(data_dir) if data_dir else Tfds(tfds_data_dir))
     try:

@@ -1,12 +1,14 @@
 """Plain text as an endless source of rows: documents joined into one token stream, cut into chunks,
 made into a task.
 
-The tasks are in objectives.py. Rows can be batched alone or mixed with others (mixtures.py).
+The tasks are in objectives.py. Rows can be batched alone or mixed with others (mixtures.py). A
+stream is held in memory; one too long for that is read by blocks, of which two are held.
 """
 
 import gzip
 import zlib
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,7 +24,8 @@ from prompt_tuning.data.tables import RowError, json_columns
 from prompt_tuning.data.templates import fill
 from prompt_tuning.data.vocabulary import EOS_ID, Vocabulary
 
-_OFFSET, _OBJECTIVE = 1, 2  # random streams, beside batches.py's
+# Random streams, beside batches.py's and mixtures.py's.
+_OFFSET, _OBJECTIVE, _BLOCK = 1, 2, 4
 _EOS = np.array([EOS_ID], np.int32)
 _JSON_LINES, _TEXT = (".json", ".jsonl"), "text"
 
@@ -35,7 +38,7 @@ def load_tokens(
     A document is a line or, in .json and .jsonl files, the field "text" of a line's JSON object (as
     C4 has it); files may be compressed, with .gz at the end. Documents without text are left out.
     With `cache_dir` the stream is tokenised once. Text is read line by line, but the stream is held
-    in memory, 4 bytes a token and up to four times that while it is made and cached.
+    in memory, 4 bytes a token and up to four times that while it is cached.
 
     Raises DataError by file and row, and for files without text.
     """
@@ -55,14 +58,24 @@ def load_tokens(
 
 
 def _tokenise(files: Sequence[Path], vocabulary: Vocabulary) -> Int[np.ndarray, "N"]:
-    documents = [
-        np.array([*vocabulary.encode(text), EOS_ID], np.int32)
-        for file in files
-        for text in _documents(file)
-    ]
-    if not documents:
-        raise DataError(f"no text in {', '.join(map(str, files))}")
-    return np.concatenate(documents)
+    documents = (text for file in files for text in _documents(file))
+    return join_documents(documents, vocabulary, ", ".join(map(str, files)))
+
+
+def join_documents(
+    documents: Iterable[str], vocabulary: Vocabulary, source: str
+) -> Int[np.ndarray, "N"]:
+    """The documents that have text as one stream, each followed by eos.
+
+    Raises DataError by the name of their `source` where there are none.
+    """
+    tokens = array("i")  # grows in place, 4 bytes a token
+    for text in filter(None, map(str.strip, documents)):
+        tokens.extend(vocabulary.encode(text))
+        tokens.append(EOS_ID)
+    if not tokens:
+        raise DataError(f"no text in {source}")
+    return np.frombuffer(tokens, np.int32)
 
 
 def _documents(file: Path) -> Iterator[str]:
@@ -70,13 +83,12 @@ def _documents(file: Path) -> Iterator[str]:
     for number, line in _lines(file):
         try:
             text = line.decode("utf-8").strip()
-            text = _text_of_json(text).strip() if in_json and text else text
+            text = text_of_json(text) if in_json and text else text
         except UnicodeDecodeError as error:
             raise DataError(f"{file}, row {number}: not UTF-8 ({error.reason})") from error
         except RowError as error:
             raise DataError(f"{file}, row {number}: {error}") from error
-        if text:
-            yield text
+        yield text
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
@@ -90,7 +102,8 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
         raise DataError(f"{file}, after row {number}: cannot be read ({error})") from error
 
 
-def _text_of_json(line: str) -> str:
+def text_of_json(line: str) -> str:
+    """The field "text" of a line's JSON object. Raises RowError where there is none."""
     columns = json_columns(line, [_TEXT])
     if isinstance(columns, RowError):
         raise columns
@@ -152,3 +165,45 @@ class TextRows:
             if len(chunk) == length
             else np.concatenate([chunk, self.tokens[: length - len(chunk)]])
         )
+
+
+class BlockRows:
+    """Rows of text of which one block at a time is read: each epoch takes all blocks in a new
+    order.
+
+    A block gives as many rows as the first has chunks: of one with more, some are left out, one
+    with fewer begins anew, so that blocks should be of a like length. All else is as in TextRows,
+    of which every visit to a block is one.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int], Int[np.ndarray, "_"]],
+        blocks: int,
+        objective: Objective,
+        seed: int,
+        shuffle: bool = True,
+        name: str = "text",
+    ):
+        """`read(block)` gives the tokens of block 0 to `blocks` - 1, always the same."""
+        self._read, self._objective, self._seed, self._name = read, objective, seed, name
+        self._order = Shuffle(blocks, seed, shuffle)
+        self._visit = lru_cache(maxsize=2)(self._rows_of_visit)  # a batch may lie across two
+        self._rows_of_a_visit = len(self._rows(0, 0))
+
+    def __len__(self) -> int:
+        return self._order.size * self._rows_of_a_visit
+
+    def row(self, index: int) -> Row:
+        visit, row = divmod(index, self._rows_of_a_visit)
+        return self._visit(visit).row(row)
+
+    def _rows_of_visit(self, visit: int) -> TextRows:
+        _, block = self._order(visit)
+        return self._rows(block, visit if self._order.shuffle else block)
+
+    def _rows(self, block: int, visit: int) -> TextRows:
+        """Seeded by the visit, so that no two corrupt their chunks alike."""
+        seed = int(generator(self._seed, _BLOCK, visit).integers(2**63))
+        shuffle, name = self._order.shuffle, f"{self._name}[{block}]"
+        return TextRows(self._read(block), self._objective, seed, shuffle, name)

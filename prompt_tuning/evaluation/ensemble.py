@@ -6,6 +6,7 @@ Every batch holds each of its examples once for each prompt, so the model is rea
 import collections
 from collections.abc import Callable, Iterator, Sequence
 import dataclasses
+import inspect
 import itertools
 
 import numpy as np
@@ -55,7 +56,9 @@ class EnsemblePredictor:
 
 def check_decoder(combine: Combine, decoder: decoders.Decoder) -> None:
     """Raises ValueError where the decoder does not give what `combine` needs."""
-    if combine is mean_log_probability and not decoder.ranks_labels:
+    # What a configuration names comes wrapped.
+    needs_labels = inspect.unwrap(combine) is inspect.unwrap(mean_log_probability)
+    if needs_labels and not decoder.ranks_labels:
         raise ValueError(
             "An ensemble by mean log-probability needs that of every label: set DECODER = "
             f"@RankLabels(), found {decoder}."

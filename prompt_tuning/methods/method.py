@@ -4,6 +4,7 @@ The network, the loop, evaluation and checkpoints know a method only through
 this class. A new method is a new file with a subclass.
 """
 
+from collections.abc import Mapping
 import dataclasses
 import pathlib
 from typing import ClassVar
@@ -38,10 +39,21 @@ class Method:
         return {}
 
     def write(
-        self, base: weights.FrozenModel, trained: parameters.Flat, folder: pathlib.Path
+        self,
+        base: weights.FrozenModel,
+        trained: parameters.Flat,
+        folder: pathlib.Path,
+        about: Mapping[str, str],
     ) -> None:
-        """Writes what was learned, in the form its users read, into `folder`."""
-        del base, trained, folder
+        """Writes what was learned, in the form its users read, into `folder`.
+
+        Args:
+          base: the frozen model.
+          trained: the trained parameters.
+          folder: is made if it is not there.
+          about: what they were trained for (prompts/files.py `Prompts.about`).
+        """
+        del base, trained, folder, about
 
     def read(self, base: weights.FrozenModel, path: pathlib.Path) -> parameters.Flat:
         """Reads what `write` wrote: the trained parameters."""

@@ -1,5 +1,6 @@
 """Model tuning and pre-training: nothing is added, every parameter is trained."""
 
+from collections.abc import Mapping
 import dataclasses
 import pathlib
 
@@ -17,11 +18,16 @@ class ModelTuning(method.Method):
         return (".*",)
 
     def write(
-        self, base: weights.FrozenModel, trained: parameters.Flat, folder: pathlib.Path
+        self,
+        base: weights.FrozenModel,
+        trained: parameters.Flat,
+        folder: pathlib.Path,
+        about: Mapping[str, str],
     ) -> None:
         """A model folder, which INITIAL_CHECKPOINT_PATH takes."""
+        del about
         weights.save_model(folder, base, trained)
 
     def read(self, base: weights.FrozenModel, path: pathlib.Path) -> parameters.Flat:
         """The parameters of a tuned model's folder."""
-        return weights.load_model(path, dtype=base.config.dtype).params
+        return weights.open_model(path, dtype=base.config.dtype).params

@@ -1,6 +1,6 @@
 """Prompt tuning: P vectors in front of the embedded input (paper, section 2)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
 import functools
 import pathlib
@@ -16,13 +16,6 @@ from prompt_tuning.prompts import prompt
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
 
-_NAME = "{stack}/prompt/prompt/prompt"
-
-
-def file_name(stack: str) -> str:
-    """Of a stack's prompt in a folder, as the original writes it: encoder.prompt.prompt.prompt."""
-    return _NAME.format(stack=stack).replace("/", ".")
-
 
 @dataclasses.dataclass(frozen=True)
 class SoftPrompt(method.Method):
@@ -34,6 +27,7 @@ class SoftPrompt(method.Method):
       location: where the encoder's prompt is joined to the input:
         "front", "after_first" or "end".
       decoder_length: rows of the decoder's prompt, always in front; 0 for none.
+      any_base_model: read prompts that were trained on another base model, too.
     """
 
     writes_every_save: ClassVar[bool] = True
@@ -42,6 +36,7 @@ class SoftPrompt(method.Method):
     initializer: Callable = initializers.SampledVocab()
     location: str = "front"
     decoder_length: int = 0
+    any_base_model: bool = False
 
     def __post_init__(self):
         if self.location not in prompt.LOCATIONS:
@@ -60,7 +55,7 @@ class SoftPrompt(method.Method):
 
     @property
     def trainable(self) -> tuple[str, ...]:
-        return tuple(_NAME.format(stack=stack) for stack in self._lengths())
+        return tuple(files.parameter(stack) for stack in self._lengths())
 
     def hooks(self, base: weights.FrozenModel) -> network.Hooks:
         """Where the prompts are joined; their values come from `initial`, here are only shapes."""
@@ -87,34 +82,54 @@ class SoftPrompt(method.Method):
         }
 
     def initial(self, base: weights.FrozenModel, key: jax.Array) -> parameters.Flat:
+        for path in getattr(self.initializer, "prompt_files", ()):
+            self._check_base(base, files.read_prompts(path).about, path)
         keys = jax.random.split(key, 2)
         return {
-            _NAME.format(stack=stack): self.initializer(
+            files.parameter(stack): self.initializer(
                 key, (length, base.config.d_model), table=base.table, vocabulary=base.vocabulary
             )
             for key, (stack, length) in zip(keys, self._lengths().items())
         }
 
     def write(
-        self, base: weights.FrozenModel, trained: parameters.Flat, folder: pathlib.Path
+        self,
+        base: weights.FrozenModel,
+        trained: parameters.Flat,
+        folder: pathlib.Path,
+        about: Mapping[str, str],
     ) -> None:
-        """One .npy a prompt, under the original's name: encoder.prompt.prompt.prompt."""
-        for name in self.trainable:
-            files.write_prompt(folder / name.replace("/", "."), trained[name])
+        """Each prompt as the original writes it, and all of them with what they were trained for."""
+        for stack in self._lengths():
+            files.write_prompt(folder / files.file_name(stack), trained[files.parameter(stack)])
+        files.write_prompts(folder / files.DESCRIBED, trained, about)
 
     def read(self, base: weights.FrozenModel, path: pathlib.Path) -> parameters.Flat:
-        """Reads a prompt file, or a folder that `write` filled."""
-        lengths = dict(zip(self.trainable, self._lengths().values()))
-        if not path.is_dir() and len(lengths) > 1:
+        """Reads a prompt file, or a folder of them, that fits this method and the base model."""
+        found = files.read_prompts(path)
+        if set(found.arrays) != set(self.trainable):
             raise ValueError(
-                f"PROMPT_FILE {path} is one file, but the method has prompts "
-                f"{list(lengths)}: give the folder that holds them."
+                f"PROMPT_FILE {path} has {sorted(found.arrays)}, but the method has "
+                f"{sorted(self.trainable)}: give the folder that holds them all, or change "
+                "SoftPrompt.length and SoftPrompt.decoder_length."
             )
-        return {
-            name: files.read_prompt(
-                path / name.replace("/", ".") if path.is_dir() else path,
-                length,
-                base.config.d_model,
+        for stack, length in self._lengths().items():
+            files.check_prompt(
+                found.arrays[files.parameter(stack)], path, length, base.config.d_model
             )
-            for name, length in lengths.items()
-        }
+        self._check_base(base, found.about, path)
+        return found.arrays
+
+    def _check_base(
+        self, base: weights.FrozenModel, about: Mapping[str, str], path: files.Path
+    ) -> None:
+        """Raises ValueError for a prompt that says it was trained on another base model."""
+        if self.any_base_model or "fingerprint" not in about:
+            return
+        found = weights.fingerprint(base)
+        if found != about["fingerprint"]:
+            raise ValueError(
+                f"PROMPT_FILE {path} was trained on {about.get('base_model', 'a model')} (fingerprint "
+                f"{about['fingerprint']}), this model is {base.name} ({found}). Change PROMPT_FILE or "
+                "INITIAL_CHECKPOINT_PATH; SoftPrompt.any_base_model = True takes it as it is."
+            )

@@ -1,38 +1,134 @@
-"""Prompt files: one float32 [P, D] array in NumPy's own format.
+"""Prompts on disk, in each form that they come in.
 
-Nothing is unpickled, and a file is complete or absent. What a prompt was
-trained for is not in the file.
+    encoder.prompt.prompt.prompt   a float32 [P, D] array in NumPy's format, as the original writes it
+    prompt.safetensors             all of a method's prompts, and what they were trained for
+    adapter_config.json, adapter_model.safetensors   PEFT's (checkpoints/peft.py)
+
+Nothing is unpickled, and a file is complete or absent. Whether a prompt fits its base model is for
+methods/soft_prompt.py to say.
 """
 
+from collections.abc import Mapping
+import dataclasses
 import os
 import pathlib
 
+import jax
 from jaxtyping import Array, Float
 import numpy as np
+import safetensors
+from safetensors import numpy as safetensors_numpy
 
 from prompt_tuning import atomic
+from prompt_tuning.checkpoints import peft
 
 Path = str | os.PathLike
+Prompt = Float[Array, "P D"] | Float[np.ndarray, "P D"]
+DESCRIBED = "prompt.safetensors"
 
 
-def write_prompt(path: Path, prompt: Float[Array, "P D"] | Float[np.ndarray, "P D"]) -> None:
-    """Writes `prompt` under exactly this name; readers never see half a file."""
+def parameter(stack: str) -> str:
+    """The name of a stack's prompt among the network's parameters."""
+    return f"{stack}/prompt/prompt/prompt"
+
+
+def file_name(stack: str) -> str:
+    """Of a stack's prompt in a folder, as the original writes it: encoder.prompt.prompt.prompt."""
+    return parameter(stack).replace("/", ".")
+
+
+@dataclasses.dataclass(frozen=True)
+class Prompts:
+    """What is in a prompt file or folder.
+
+    Attributes:
+      arrays: float32 [P, D] by parameter name.
+      about: texts: base_model and its fingerprint, task, metric, score, step, config; whichever are
+        known, and none where the form has no place for them (NumPy's).
+    """
+
+    arrays: dict[str, np.ndarray]
+    about: dict[str, str]
+
+
+def write_prompt(path: Path, prompt: Prompt) -> None:
+    """Writes `prompt` in NumPy's format under exactly this name; readers never see half a file."""
     with atomic.writing(path) as partial, open(partial, "wb") as file:
         np.save(file, np.asarray(prompt, np.float32), allow_pickle=False)
+
+
+def write_prompts(path: Path, prompts: Mapping[str, Prompt], about: Mapping[str, str]) -> None:
+    """Writes prompts by parameter name, and what they were trained for, as safetensors."""
+    arrays = {name: np.asarray(jax.device_get(x), np.float32) for name, x in prompts.items()}
+    with atomic.writing(path) as partial:
+        safetensors_numpy.save_file(arrays, partial, metadata=dict(about))
+        partial.chmod(0o644)  # safetensors leaves it to its owner alone
+
+
+def read_prompts(path: Path) -> Prompts:
+    """The prompts in a file, or in a folder that a run or PEFT wrote.
+
+    A NumPy file of any name but the decoder's holds the encoder's prompt.
+
+    Raises:
+      FileNotFoundError: there is no such file, or no prompt in the folder.
+      ValueError: it holds no prompt.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        return _read_folder(path)
+    if path.suffix == ".safetensors":
+        return _read_described(path)
+    stack = "decoder" if path.name == file_name("decoder") else "encoder"
+    prompt = read_array(path, "PROMPT_FILE")
+    check_prompt(prompt, path)
+    return Prompts({parameter(stack): np.asarray(prompt, np.float32)}, {})
 
 
 def read_prompt(
     path: Path, length: int | None = None, width: int | None = None
 ) -> Float[np.ndarray, "P D"]:
-    """The prompt in a .npy file, float32, checked against P and D where given.
-
-    Raises:
-      FileNotFoundError: there is no such file.
-      ValueError: it holds no prompt, or one that does not fit.
-    """
-    prompt = read_array(path, "PROMPT_FILE")
+    """The encoder's prompt of `read_prompts`, checked against P and D where given."""
+    arrays = read_prompts(path).arrays
+    if parameter("encoder") not in arrays:
+        raise ValueError(f"PROMPT_FILE {path}: expected an encoder prompt, found {list(arrays)}.")
+    prompt = arrays[parameter("encoder")]
     check_prompt(prompt, path, length, width)
-    return np.asarray(prompt, np.float32)
+    return prompt
+
+
+def _read_folder(folder: pathlib.Path) -> Prompts:
+    if peft.is_adapter(folder):
+        prompt, about = peft.read_adapter(folder)
+        return Prompts({parameter("encoder"): prompt}, about)
+    if (folder / DESCRIBED).is_file():
+        return _read_described(folder / DESCRIBED)
+    arrays = {}
+    for stack in ("encoder", "decoder"):
+        if (folder / file_name(stack)).is_file():
+            arrays |= read_prompts(folder / file_name(stack)).arrays
+    if not arrays:
+        raise FileNotFoundError(
+            f"PROMPT_FILE: there is no prompt in {folder}: expected {file_name('encoder')}, "
+            f"{DESCRIBED} or PEFT's {peft.CONFIG}. Give a prompt file, or the MODEL_DIR of a run."
+        )
+    return Prompts(arrays, {})
+
+
+def _read_described(path: pathlib.Path) -> Prompts:
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+            about = file.metadata() or {}
+    except FileNotFoundError:
+        raise FileNotFoundError(f"PROMPT_FILE: there is no file {path}.") from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ValueError(
+            f"PROMPT_FILE {path}: expected prompts in safetensors format ({error})."
+        ) from error
+    for prompt in arrays.values():
+        check_prompt(prompt, path)
+    return Prompts({name: np.asarray(x, np.float32) for name, x in arrays.items()}, about)
 
 
 def check_prompt(

@@ -15,11 +15,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 import numpy as np
 
+from prompt_tuning.checkpoints.stored import StoredArray
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.prompts import files
 
 Initializer = Callable[..., Float[Array, "P D"]]
-Table = Float[Array, "V D"] | Float[np.ndarray, "V D"]
+Table = Float[Array, "V D"] | Float[np.ndarray, "V D"] | Float[StoredArray, "V D"]
 Vocabulary = vocabularies.Vocabulary
 Shape = tuple[int, int]
 
@@ -220,9 +221,14 @@ def _encode(text: str, vocabulary: Vocabulary | None, table: Table, flag: str) -
 
 @dataclasses.dataclass(frozen=True)
 class FromFile:
-    """The prompt in a .npy file, [P, D] exactly."""
+    """The encoder prompt in a file or folder of any form (prompts/files.py), [P, D] exactly."""
 
     path: files.Path
+
+    @property
+    def prompt_files(self) -> Sequence[files.Path]:
+        """Where other prompts come in, whose base models can then be checked."""
+        return (self.path,)
 
     def __call__(
         self,
@@ -246,6 +252,11 @@ class AverageOf:
             raise ValueError(
                 f"AverageOf.paths must be a list of at least one prompt file, found {self.paths!r}."
             )
+
+    @property
+    def prompt_files(self) -> Sequence[files.Path]:
+        """As of `FromFile`."""
+        return self.paths
 
     def __call__(
         self,

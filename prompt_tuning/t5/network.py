@@ -283,6 +283,7 @@ class T5(nn.Module):
         enable_dropout: bool = True,
     ) -> Float[Array, "B S D"]:
         """Encoder outputs, zero at padding; S is T plus the rows that hooks add."""
+        self._refuse_packed("encoder/embedding", encoder_segment_ids, encoder_positions)
         return self.encoder(
             encoder_input_tokens,
             encoder_segment_ids,
@@ -315,6 +316,8 @@ class T5(nn.Module):
         unnecessary, since padding stands only at the end.
         """
         del decoder_target_tokens
+        self._refuse_packed("encoder/embedding", encoder_segment_ids)
+        self._refuse_packed("decoder/embedding", decoder_segment_ids, decoder_positions)
         segments = None
         if decoder_segment_ids is not None:
             segments = (encoder_segment_ids, decoder_segment_ids)
@@ -362,3 +365,13 @@ class T5(nn.Module):
             decode=decode,
             max_decode_length=decoder_input_tokens.shape[1],
         )
+
+    def _refuse_packed(self, point: str, *given: Int[Array, "B _"] | None) -> None:
+        """Raises ValueError where rows of several examples meet a hook that adds to rows."""
+        if point in self.hooks and any(x is not None for x in given):
+            stack = point.split("/")[0]
+            raise ValueError(
+                f"Found packed examples ({stack}_segment_ids or {stack}_positions) and a hook at "
+                f"{point!r}, which would give all examples of a row one prompt: give rows of one "
+                "example, without segments and positions (packing off), or a network without it."
+            )

@@ -37,7 +37,6 @@ from prompt_tuning.training import step as training_step
 from prompt_tuning.training import writers
 
 Scores = Mapping[str, float | str]  # texts among them are only logged
-_SMALL = 1 << 20  # elements of an array that is hashed to tell models apart
 
 
 class Interrupted(KeyboardInterrupt):
@@ -116,7 +115,7 @@ def train(
       task_name: of what the batches are of; a run does not go on with another's.
 
     Raises:
-      ValueError: MODEL_DIR holds a run of another task, model or shape.
+      ValueError: MODEL_DIR holds a run of another task, model, shape, seed or batch size.
       Interrupted: Ctrl-C or SIGTERM came, and everything is saved.
       NotFiniteError: names the step and the batch's example ids. The last good
         state has been saved by then.
@@ -140,7 +139,8 @@ def train(
     )
 
     # Resume: the newest save, or the method's initialiser.
-    best, identity = Best(), _identity(base, trained, task_name)
+    best = Best()
+    identity = _identity(base, trained, task_name) | {"seed": seed, "batch": batches.batch_size}
     notes = runs.latest_notes(model_dir / "checkpoints")
     if notes is not None:
         _check_identity(notes["run"], identity, model_dir)
@@ -155,10 +155,25 @@ def train(
     tokens = batches.batch_size * (batches.inputs_length + batches.targets_length)
     progress = progress_lines.Progress(step, steps, tokens)
 
+    def write_learned(folder: str, score: float | None = None) -> None:
+        about = {
+            "base_model": base.name,
+            "fingerprint": identity["model"],
+            "task": task_name,
+            "metric": None if score is None else metric,
+            "score": score,
+            "step": step,
+            "config": configuration,
+        }
+        known = {name: str(value) for name, value in about.items() if value is not None}
+        if jax.process_index() == 0:
+            method.write(base, state.trained, model_dir / folder, known)
+
     def save() -> None:
-        checkpoints.save(state, {"best": dataclasses.asdict(best), "run": identity})
-        if method.writes_every_save and jax.process_index() == 0:
-            method.write(base, state.trained, model_dir / f"numpy_checkpoints/checkpoint_{step}")
+        notes = {"best": dataclasses.asdict(best), "run": identity, "config": configuration}
+        checkpoints.save(state, notes)
+        if method.writes_every_save:
+            write_learned(f"numpy_checkpoints/checkpoint_{step}")
 
     def evaluate_now() -> Best:
         scores = evaluate({**frozen, **state.trained}, step)
@@ -170,8 +185,8 @@ def train(
         }
         progress.note(f"step {step}  " + "  ".join(f"{k} {v:.4g}" for k, v in shown.items()))
         new = best.updated(step, signed_score(scores, metric))
-        if new.step == step and jax.process_index() == 0:
-            method.write(base, state.trained, model_dir / "best")
+        if new.step == step:
+            write_learned("best", new.score)
         return new
 
     with contextlib.closing(checkpoints), contextlib.closing(writer), _Interrupt() as interrupt:
@@ -202,8 +217,8 @@ def train(
             if last or step % save_period == 0:
                 save()
         save()
-        if evaluate is None and jax.process_index() == 0:
-            method.write(base, state.trained, model_dir / "best")
+        if evaluate is None:
+            write_learned("best")
     if interrupt.asked:
         raise Interrupted(
             f"Stopped at step {step} of {steps}. The same command goes on from there ({model_dir})."
@@ -215,11 +230,9 @@ def _identity(
     base: weights.FrozenModel, trained: parameters.Flat, task_name: str | None
 ) -> dict[str, Any]:
     """What a run that goes on must have in common with its first part."""
-    # Small arrays tell models apart as well as all do, and soon.
-    small = {name: x for name, x in base.params.items() if x.size < _SMALL}
     return {
         "task": task_name,
-        "model": weights.fingerprint(small),
+        "model": weights.fingerprint(base),
         "trained": {name: list(x.shape) for name, x in sorted(trained.items())},
     }
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
+from prompt_tuning.checkpoints import stored
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
 
@@ -71,9 +72,24 @@ class Layout:
     def put_params(
         self, model: network.T5, params: Mapping[str, Any], mesh: Mesh
     ) -> dict[str, jax.Array]:
-        """Every array of a flat parameter dict on its devices."""
+        """Every array of a flat parameter dict on its devices, one after the other."""
         shardings = self.param_shardings(model, mesh)
-        return {name: jax.device_put(x, shardings[name]) for name, x in params.items()}
+        return {name: _put(x, shardings[name]) for name, x in params.items()}
+
+
+def _put(x: Any, sharding: NamedSharding) -> jax.Array:
+    """An array in memory or on disk; of one on disk a process reads its own devices' parts alone."""
+    if not isinstance(x, stored.StoredArray):
+        return jax.device_put(x, sharding)
+    parts: dict[str, np.ndarray] = {}  # devices that hold the same part share one reading
+
+    def part(index: stored.Index) -> np.ndarray:
+        key = str(index)
+        if key not in parts:
+            parts[key] = x[index]
+        return parts[key]
+
+    return jax.make_array_from_callback(x.shape, sharding, part).block_until_ready()
 
 
 def _spec(shape, names, rules: Mapping[str, str], mesh: Mesh) -> PartitionSpec:

@@ -1,31 +1,40 @@
 """A dry run says what would be done, from shapes alone."""
 
-import shutil
+import dataclasses
 import sys
 
 import jax
 import jax.numpy as jnp
 import pytest
 
+from prompt_tuning import eval as evaluation
 from prompt_tuning import train
+from prompt_tuning.checkpoints import stored
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.cli import dry_run
 from prompt_tuning.methods import model_tuning
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.training import partition
 
+LONG_LABELS = "--gin.TASK_FEATURE_LENGTHS={'inputs': 16, 'targets': 1}"
+
 
 @pytest.fixture
 def plan(monkeypatch, model_folder, data_files, tmp_path, capsys):
-    """`plan(*flags)` is the report of a dry run on a model whose weights are gone."""
-    folder = shutil.copytree(model_folder, tmp_path / "model")
-    (folder / "model.safetensors").unlink()
+    """`plan(*flags)` is the report of a dry run, which reads no array but the vocabulary's table."""
+    read = stored.StoredArray.__getitem__
 
-    def run(*arguments):
+    def of_the_table(array, index):
+        assert array.shape == (4096, 16)
+        return read(array, index)
+
+    monkeypatch.setattr(stored.StoredArray, "__getitem__", of_the_table)
+
+    def run(*arguments, main=train.main):
         flags = [
             "--dry_run",
             "--gin_file=tasks/files.gin",
-            f"--gin.INITIAL_CHECKPOINT_PATH={folder}",
+            f"--gin.INITIAL_CHECKPOINT_PATH={model_folder}",
             f"--gin.DATA_FILES={data_files!r}",
             f"--gin.MODEL_DIR={tmp_path / 'run'}",
             "--gin.CLASS_LABELS=['animal', 'colour']",
@@ -35,7 +44,7 @@ def plan(monkeypatch, model_folder, data_files, tmp_path, capsys):
             "--gin.PROMPT_LENGTH=5",
         ]
         monkeypatch.setattr(sys, "argv", ["program", *flags, *arguments])
-        train.main()
+        main()
         assert not (tmp_path / "run").exists()
         return capsys.readouterr().out
 
@@ -75,18 +84,55 @@ def _shapes():
         ("--gin.CLASS_LABELS=['animal']", "unknown label 'colour'"),
         ("--gin.PROMPT_LENGTH=4001", "exceeds SampledVocab.first"),
         ("--gin.EVAL_SPLIT=dev", "no split 'dev'"),
+        (LONG_LABELS, "targets 1"),
     ],
 )
 def test_it_finds_what_would_fail(plan, capsys, argument, expected):
-    with pytest.raises(SystemExit) as caught:
-        plan(argument)
-    assert caught.value.code == 1
+    assert failing(plan, "--gin.DECODER=@RankLabels()", argument) == 1
     assert expected in capsys.readouterr().err
+
+
+@pytest.fixture
+def plan_evaluation(plan, tmp_path):
+    """As `plan`, of an evaluation of a prompt that is never read."""
+    prompt, output = tmp_path / "prompt.npy", tmp_path / "run"
+    prompt.touch()
+    flags = f"--gin.PROMPT_FILE='{prompt}'", f"--gin.EVAL_OUTPUT_DIR='{output}'"
+    return lambda *arguments: plan(*flags, *arguments, main=evaluation.main)
+
+
+def test_what_it_says_of_an_evaluation(plan_evaluation):
+    report = plan_evaluation("--gin.EVAL_SPLIT=test", "--gin.DECODER=@RankLabels()")
+    assert "test of my_task, 16 examples at once, by RankLabels()" in report
+    assert "scores: accuracy, illegal_rate" in report
+    assert "optimizer state" not in report
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["--gin.EVAL_SPLIT=dev"], "no split 'dev'"),
+        (["--gin.DATA_FILES={'validation': '/no/where.tsv'}"], "/no/where.tsv"),
+        (["--gin.CLASS_LABELS=['animal']"], "unknown label 'colour'"),
+        (["--gin.DECODER=@RankLabels()", LONG_LABELS], "targets 1"),
+        (["--gin.PROMPT_FILE=['.', '.']", "--gin.ENSEMBLE=@mean_log_probability"], "set DECODER"),
+    ],
+)
+def test_it_finds_what_would_fail_in_an_evaluation(plan_evaluation, capsys, arguments, expected):
+    assert failing(plan_evaluation, *arguments) == 1
+    assert expected in capsys.readouterr().err
+
+
+def failing(plan, *arguments):
+    with pytest.raises(SystemExit) as caught:
+        plan(*arguments)
+    return caught.value.code
 
 
 @pytest.fixture(scope="module")
 def base(model_folder):
-    return weights.describe_model(model_folder)
+    model = weights.open_model(model_folder)
+    return dataclasses.replace(model, params=_shapes())
 
 
 def kept(base, method, batch_size):

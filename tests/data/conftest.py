@@ -1,6 +1,7 @@
 """Vocabularies shared by the data tests."""
 
 import sys
+import tempfile
 
 import pytest
 
@@ -28,3 +29,14 @@ def without_seqio(monkeypatch):
     for name in [name for name in sys.modules if name.startswith(f"{provider}.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, provider, None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_temporary_folder(tmp_path_factory):
+    """TFDS leaves a folder behind with every dataset it is asked for; these go with a file's tests."""
+    with (
+        tempfile.TemporaryDirectory(dir=tmp_path_factory.getbasetemp()) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(tempfile, "tempdir", folder)
+        yield

@@ -6,18 +6,21 @@ tfds = pytest.importorskip("tensorflow_datasets", reason="needs the [seqio] extr
 import numpy as np
 import tensorflow as tf
 
-from prompt_tuning.data.benchmarks import super_glue
+from prompt_tuning.data.benchmarks import glue, super_glue
 from prompt_tuning.data.benchmarks.names import find_benchmark
 from prompt_tuning.data.benchmarks.rows import Folder, Tfds
 from prompt_tuning.data.examples import DataError
-from prompt_tuning.data.seqio_tasks import benchmarks, find_task, tfds_rows
+from prompt_tuning.data.seqio_tasks import benchmarks, find_task, tfds_rows, vocabularies
 from prompt_tuning.data.vocabulary import ByteVocabulary, SentencePieceVocabulary
 from tests.data.benchmarks.helpers import OFFICIAL
 from tests.data.helpers import POCKET
+from tests.data.tfds_fixtures import mocked_tfds
 
 BYTES = ByteVocabulary(extra_ids=10)
 LENGTHS = {"inputs": 48, "targets": 6}
 CONFIGS = {task.tfds: task for task in super_glue.BENCHMARKS}  # wsc.fixed once
+GLUE = {task.tfds.split("/")[1].split(":")[0]: task for task in glue.BENCHMARKS}
+GLUE_OFFICIAL = OFFICIAL.parents[1] / "glue/official"
 
 
 @pytest.fixture(scope="module")
@@ -35,33 +38,15 @@ def empty_registry():
             registry.remove(name)
 
 
-def mocked_rows(builder, *_, **__):
-    """Rows that fit the schema; WSC's pronoun stands where the row says."""
-    rows = {
-        "span1_text": "he",
-        "span2_text": "it",
-        "text": "he saw it .",
-        "span1_index": 0,
-        "span2_index": 2,
-        "idx": 1,
-        "label": 1,
-    }
-    return tf.data.Dataset.from_tensors(rows).repeat(3)
-
-
-def mocked(benchmark):
-    own = {"as_dataset_fn": mocked_rows} if "wsc" in benchmark.tfds else {}
-    return tfds.testing.mock_data(num_examples=5, **own)
-
-
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_of_tfds_becomes_examples(name, pieces):
     benchmark = CONFIGS[name]
     task = find_benchmark(f"task_index_{benchmark.name}", Tfds())
-    with mocked(benchmark):
+    with mocked_tfds(num_examples=5):
         for split in benchmark.splits:
             examples = task.load(split, pieces, 512, 64)
-            assert len(examples) >= (3 if "wsc" in name else 5)
+            skipped = 2 if ("wsc" in name and split == "train") else 0  # labelled 0
+            assert len(examples) >= 5 - skipped
             assert all(fields["targets"] for fields in examples.fields)
             if benchmark.labels:
                 assert {row["targets"] for row in examples.fields} <= set(benchmark.labels)
@@ -93,6 +78,55 @@ def test_rows_of_official_files_are_those_that_tfds_makes_of_them(name, tmp_path
 
 def _encoded(labels, label):
     return -1 if label == -1 else labels.encode_example(label)
+
+
+@pytest.mark.parametrize("name", [name for name in GLUE if name != "mrpc"])
+def test_rows_of_glue_s_files_are_those_that_tfds_makes_of_them(name, tmp_path):
+    benchmark = GLUE[name]
+    builder = tfds.builder(benchmark.tfds, data_dir=tmp_path)
+    for split, file in benchmark.official.paths.items():
+        of_reader = "test" if "test" in split else "train"
+        made = builder._generate_examples(str(GLUE_OFFICIAL / file), of_reader)
+        expected = [_as_read(builder, row) for _, row in made]
+        found = [row for _, row in Folder(GLUE_OFFICIAL).rows(benchmark, split)]
+        assert [row | {"label": np.float32(row["label"])} for row in found] == expected
+
+
+def _as_read(builder, row):
+    """As TFDS gives the row back: a label as its number, a score (STS-B's) as float32."""
+    label = builder.info.features["label"]
+    scored = builder.builder_config.name == "stsb"
+    return row | {"label": row["label"] if scored else _encoded(label, row["label"])}
+
+
+def test_rows_of_mrpc_are_those_that_tfds_makes_of_the_corpus(tmp_path):
+    """Whose train file has the rows of both our train and validation files, by number."""
+    files = {name: GLUE_OFFICIAL / f"MRPC/{name}.tsv" for name in ("train", "dev", "test")}
+    header, *train = files["train"].read_text("utf-8").splitlines()
+    _, *dev = files["dev"].read_text("utf-8").splitlines()
+    corpus, ids = tmp_path / "msr_paraphrase_train.txt", tmp_path / "mrpc_dev_ids.tsv"
+    corpus.write_text("\n".join([header, train[0], *dev, *train[1:]]) + "\n", "utf-8")
+    ids.write_text("".join("\t".join(line.split("\t")[1:3]) + "\n" for line in dev))
+
+    builder = tfds.builder(GLUE["mrpc"].tfds, data_dir=tmp_path)
+    sources = {"dev_ids": ids, "train": corpus, "test": files["test"]}
+    for split, of_reader in (("train", "train"), ("validation", "dev"), ("test", "test")):
+        made = builder._generate_examples("", of_reader, sources)
+        expected = [_as_read(builder, row) for _, row in made]
+        found = [row for _, row in Folder(GLUE_OFFICIAL).rows(GLUE["mrpc"], split)]
+        if split != "test":  # where ids are line numbers, of other files
+            assert [row["idx"] for row in found] == list(range(len(found)))
+            found = [row | {"idx": other["idx"]} for row, other in zip(found, expected)]
+        assert found == expected and len(found) == {"train": 2}.get(split, 1)
+
+
+@pytest.mark.parametrize("name", GLUE)
+def test_every_config_of_glue_becomes_examples(name, pieces):
+    task = find_benchmark(GLUE[name].name, Tfds())
+    with mocked_tfds(num_examples=3):
+        for split in task.splits:
+            examples = task.load(split, pieces, 128, 16)
+            assert len(examples) == 3 and all(fields["targets"] for fields in examples.fields)
 
 
 # One of each way to make tokens; what the texts are is the same code on both sides.
@@ -190,3 +224,56 @@ def test_a_cache_of_tfds_rows_serves_again(tmp_path, pieces, monkeypatch):
     monkeypatch.setattr(tfds_rows, "read", lambda *_: pytest.fail("read again"))
     again = task.load("train", pieces, 32, 4, cache_dir=tmp_path)
     assert again.ids == made.ids and np.array_equal(again.inputs.values, made.inputs.values)
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """Whatever is fetched fails the test."""
+    for name in ("copy", "GFile"):
+        monkeypatch.setattr(tf.io.gfile, name, lambda *_, **__: pytest.fail("fetched"))
+
+
+@pytest.mark.parametrize(
+    "name, file",
+    [
+        ("super_glue_boolq_v102", "cc_all.32000.100extra"),
+        ("task_index_super_glue_wsc_v102_simple_eval_examples", "cc_all.32000.100extra"),
+        ("mt5_super_glue_boolq_v102", "mc4.250000.100extra"),
+        ("c4_v220_span_corruption", "cc_all.32000.100extra"),
+        ("super_glue_v102_proportional", "cc_all.32000.100extra"),
+    ],
+)
+def test_without_a_vocabulary_features_are_those_of_t5x_s_models(name, file, offline):
+    features = benchmarks.register(name).output_features
+    # Made as T5X's gin files make their model's, with which T5X compares a task's.
+    model = seqio.SentencePieceVocabulary(f"gs://t5-data/vocabs/{file}/sentencepiece.model")
+    assert list(features) == ["inputs", "targets"]
+    for feature in features.values():
+        assert feature.vocabulary == model and feature.vocabulary.extra_ids == 0
+        assert feature.add_eos and feature.dtype == tf.int32
+
+
+def test_without_a_vocabulary_byt5_s_tasks_read_bytes(offline):
+    features = benchmarks.register("byt5_super_glue_boolq_v102").output_features
+    assert all(feature.vocabulary == seqio.ByteVocabulary() for feature in features.values())
+    assert features["inputs"].vocabulary.vocab_size == 259
+
+
+def test_a_public_vocabulary_is_fetched_by_the_first_use(monkeypatch):
+    """The shipped one in its place, which holds no sentinels: its last pieces stand for them."""
+    name, fetched = "task_index_super_glue_rte_v102", []
+    copy = tf.io.gfile.copy
+    monkeypatch.setitem(vocabularies.PUBLIC, "", str(POCKET))
+    monkeypatch.setattr(tf.io.gfile, "copy", lambda *paths: fetched.append(copy(*paths)))
+    task = benchmarks.register(name, folder=OFFICIAL)
+    shipped = SentencePieceVocabulary(POCKET, extra_ids=0)
+    ours = find_benchmark(name, Folder(OFFICIAL)).load("validation", shipped, *LENGTHS.values())
+    rows = list(task.get_dataset(LENGTHS, split="validation", shuffle=False).as_numpy_iterator())
+    assert [row["inputs"].tolist() for row in rows] == [
+        ours.inputs[i].tolist() for i in range(len(ours))
+    ]
+    assert rows[0]["inputs"][0] == shipped.sentinel_id(5) and not fetched
+    right = [fields["targets"] for fields in ours.fields]
+    for metric in 2 * task.metric_fns:
+        assert metric(ours.fields, right) == {"accuracy": 100}
+    assert len(fetched) == 1

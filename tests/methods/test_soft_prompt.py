@@ -1,9 +1,12 @@
 """What the soft prompt adds, trains, writes and reads."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
+from prompt_tuning.checkpoints import weights
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import files
 from prompt_tuning.prompts import initializers
@@ -46,15 +49,42 @@ def test_two_prompts_start_differently_and_a_seed_repeats_them(base):
 
 def test_what_is_written_is_read(base, tmp_path):
     trained = BOTH.initial(base, jax.random.key(1))
-    BOTH.write(base, trained, tmp_path)
+    BOTH.write(base, trained, tmp_path, {"task": "spam"})
     assert {p.name for p in tmp_path.iterdir()} == {
         "encoder.prompt.prompt.prompt",
         "decoder.prompt.prompt.prompt",
+        "prompt.safetensors",
     }
     jax.tree.map(np.testing.assert_array_equal, BOTH.read(base, tmp_path), trained)
     single = soft_prompt.SoftPrompt(3, UNIFORM)
     found = single.read(base, tmp_path / "encoder.prompt.prompt.prompt")
     np.testing.assert_array_equal(found[single.trainable[0]], trained[single.trainable[0]])
+
+
+def test_a_folder_with_prompts_that_the_method_lacks(base, tmp_path):
+    BOTH.write(base, BOTH.initial(base, jax.random.key(1)), tmp_path, {})
+    with pytest.raises(ValueError, match="decoder/prompt.*change SoftPrompt.length"):
+        soft_prompt.SoftPrompt(3, UNIFORM).read(base, tmp_path)
+
+
+def test_a_prompt_of_another_base_model_is_refused_unless_forced(base, tmp_path):
+    method = soft_prompt.SoftPrompt(3, UNIFORM)
+    trained = method.initial(base, jax.random.key(1))
+    about = {"base_model": base.name, "fingerprint": weights.fingerprint(base)}
+    method.write(base, trained, tmp_path, about)
+    other = dataclasses.replace(models.tiny_model(seed=1), name="other")
+    method.read(base, tmp_path)
+    with pytest.raises(ValueError, match=r"trained on tiny .*this model is other .*any_base_model"):
+        method.read(other, tmp_path)
+    forced = dataclasses.replace(method, any_base_model=True).read(other, tmp_path)
+    jax.tree.map(np.testing.assert_array_equal, forced, trained)
+    for initializer in (initializers.FromFile(tmp_path), initializers.AverageOf([tmp_path])):
+        started = dataclasses.replace(method, initializer=initializer)
+        started.initial(base, jax.random.key(0))
+        with pytest.raises(ValueError, match="trained on tiny"):
+            started.initial(other, jax.random.key(0))
+    # The original's format has no place to say it.
+    method.read(other, tmp_path / "encoder.prompt.prompt.prompt")
 
 
 def test_a_prompt_that_does_not_fit_names_what_to_change(base, tmp_path):
@@ -64,7 +94,7 @@ def test_a_prompt_that_does_not_fit_names_what_to_change(base, tmp_path):
     files.write_prompt(tmp_path / "wide", np.ones((3, 20)))
     with pytest.raises(ValueError, match="width 20, this one's is 16"):
         soft_prompt.SoftPrompt(3, UNIFORM).read(base, tmp_path / "wide")
-    with pytest.raises(ValueError, match="one file, but the method has prompts .*decoder"):
+    with pytest.raises(ValueError, match="but the method has .*decoder.*give the folder"):
         BOTH.read(base, tmp_path / "p")
 
 

@@ -1,32 +1,113 @@
-"""C4 for pre-training and LM adaptation, from the files of its Hugging Face repository."""
+"""C4 for pre-training and LM adaptation, from the files of its Hugging Face repository or from
+TensorFlow Datasets.
 
+The objectives are data/objectives.py's part, how text becomes rows data/text.py's.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from jaxtyping import Int
 
 from prompt_tuning.data import objectives
 from prompt_tuning.data.examples import DataError
 from prompt_tuning.data.paths import PathLike, expand
-from prompt_tuning.data.tasks import TextTask
+from prompt_tuning.data.tasks import HELD_OUT_METRIC, Task, TextTask
+from prompt_tuning.data.text import BlockRows, join_documents
+from prompt_tuning.data.vocabulary import Vocabulary
 
 # T5's names.
 OBJECTIVES = {
     "c4_v220_span_corruption": objectives.SpanCorruption,
     "c4_v220_prefix_lm": objectives.PrefixLM,
 }
+TFDS = "c4/en:2.2.0"
+SPLITS = ("train", "validation")
+BLOCK = 8192  # documents that are read at once: some 3.5 million tokens
+_SHARDS = "shards of the Hugging Face repository allenai/c4"
 
 
-def c4_task(name: str, data_dir: PathLike | None) -> TextTask:
-    """English C4 under an objective of `OBJECTIVES`, from `data_dir`/en/c4-train.*.json.gz.
-
-    As many shards as are there are read; all of them do not fit into a host's memory (data/text.py).
-    Raises DataError where the folder has none.
+def c4_task(
+    name: str, data_dir: PathLike | None = None, tfds_data_dir: PathLike | None = None
+) -> Task:
+    """English C4 under an objective of `OBJECTIVES`: as many shards as `c4_files` finds, or without
+    `data_dir` the whole of TensorFlow Datasets' in `tfds_data_dir` (None for its own default).
     """
-    files = {
-        split: str(Path(data_dir or "", "en", f"c4-{split}.*.json.gz"))
-        for split in ("train", "validation")
-    }
-    if data_dir is None or not expand(files["train"])[0].is_file():
+    if not data_dir:
+        return TfdsTextTask(name, tfds_data_dir)
+    return TextTask(name, c4_files(name, data_dir), OBJECTIVES[name])
+
+
+def c4_files(name: str, data_dir: PathLike) -> Mapping[str, str]:
+    """Of each split, the pattern of its files. Raises DataError where there are none to train on."""
+    files = {split: str(Path(data_dir, "en", f"c4-{split}.*.json.gz")) for split in SPLITS}
+    if not expand(files["train"])[0].is_file():
         raise DataError(
-            f"{name}: DATA_DIR is {data_dir}, without files en/c4-train.*.json.gz: set it to a folder "
-            "with shards of the Hugging Face repository allenai/c4"
+            f"{name}: DATA_DIR {data_dir} has no files en/c4-train.*.json.gz: set it to a folder with "
+            f"{_SHARDS}, or leave it out for TensorFlow Datasets"
         )
-    return TextTask(name, files, OBJECTIVES[name])
+    return files
+
+
+@dataclass(frozen=True)
+class TfdsTextTask:
+    """C4 from TensorFlow Datasets, of which a block of documents at a time is read and tokenised,
+    by every process; nothing of it is cached.
+
+    Attributes:
+      name: of `OBJECTIVES`.
+      data_dir: where TFDS has its data; None for its own default.
+    """
+
+    name: str
+    data_dir: PathLike | None = None
+
+    @property
+    def metric(self) -> str:
+        return HELD_OUT_METRIC
+
+    @property
+    def splits(self) -> Collection[str]:
+        return SPLITS
+
+    def rows(
+        self,
+        split: str,
+        vocabulary: Vocabulary,
+        inputs_length: int,
+        targets_length: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        cache_dir: PathLike | None = None,
+    ) -> BlockRows:
+        """Corrupted chunks of the split's text; with `shuffle` off always the same."""
+        del cache_dir
+        if split not in SPLITS:
+            raise DataError(f"task {self.name} has no split {split!r}, only {', '.join(SPLITS)}")
+        tfds = _tfds_rows(self.name)
+        documents = tfds.size(TFDS, split, self.data_dir)
+        blocks = max(1, round(documents / BLOCK))
+
+        def read(block: int) -> Int[np.ndarray, "_"]:
+            start, stop = (documents * end // blocks for end in (block, block + 1))
+            part = f"{split}[{start}:{stop}]"
+            rows = tfds.read(TFDS, part, self.data_dir)
+            return join_documents((row["text"] for row in rows), vocabulary, f"{TFDS}, {part}")
+
+        objective = OBJECTIVES[self.name](vocabulary, inputs_length, targets_length)
+        return BlockRows(read, blocks, objective, seed, shuffle, self.name)
+
+
+def _tfds_rows(name: str) -> ModuleType:
+    try:
+        from prompt_tuning.data.seqio_tasks import tfds_rows  # brings TensorFlow
+    except ImportError as error:
+        raise DataError(
+            f"{name}: without DATA_DIR text comes from TensorFlow Datasets, which needs "
+            f"`pip install 'prompt_tuning[seqio]'` ({error}); or set DATA_DIR to a folder with {_SHARDS}"
+        ) from error
+    return tfds_rows

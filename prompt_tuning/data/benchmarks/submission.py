@@ -1,6 +1,7 @@
 """Predictions for SuperGLUE's test splits in the format of its leaderboard (1905.00537, section 4).
 
-One file of JSON lines a task. How predictions are made is evaluation/'s part.
+Texts are compared as metrics compare them, so that a file says what a score would count. How
+predictions are made is evaluation/'s part.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,10 +10,12 @@ import itertools
 from typing import Any, NamedTuple
 
 from prompt_tuning.data.benchmarks.table import BENCHMARKS
-from prompt_tuning.data.metrics.super_glue import same_referent
+from prompt_tuning.data.metrics.results import Results, normalised
+from prompt_tuning.data.metrics.super_glue import same_referents
+from prompt_tuning.data.vocabulary import Vocabulary
 
 Prediction = Mapping[str, Any]  # an example's fields and "prediction"
-Lines = Callable[[Sequence[Prediction]], Iterable[dict]]
+Lines = Callable[[Results], Iterable[dict]]
 
 
 class Sheet(NamedTuple):
@@ -22,7 +25,7 @@ class Sheet(NamedTuple):
       benchmark: the task's name.
       prompt: short name of the prompt that answers it; RTE's answers the diagnostics too.
       file: its name in the submission.
-      of_sorted: predictions in the order of the official file -> JSON objects.
+      of_sorted: what metrics see, in the order of the official file -> JSON objects.
     """
 
     benchmark: str
@@ -30,9 +33,19 @@ class Sheet(NamedTuple):
     file: str
     of_sorted: Lines
 
-    def lines(self, predictions: Sequence[Prediction]) -> list[dict]:
-        """The file's JSON objects, in its official order whatever that of the source was."""
-        return list(self.of_sorted(sorted(predictions, key=_position)))
+    def lines(self, predictions: Sequence[Prediction], vocabulary: Vocabulary) -> list[dict]:
+        """The file's JSON objects, in its official order whatever that of the source was.
+
+        The vocabulary is that of the model that predicted.
+        """
+        rows = sorted(predictions, key=_position)
+        results = Results(
+            [row["targets"] for row in rows],
+            [row["prediction"] for row in rows],
+            BENCHMARKS[self.benchmark].labels,
+            rows,
+        )
+        return list(self.of_sorted(normalised(results, vocabulary)))
 
 
 def _position(prediction: Prediction) -> tuple[int, ...]:
@@ -40,56 +53,50 @@ def _position(prediction: Prediction) -> tuple[int, ...]:
     return tuple(idx.values()) if isinstance(idx, Mapping) else (idx,)
 
 
-def legal(prediction: Prediction, labels: Sequence[str]) -> str:
-    """The predicted label, whatever its case; the first one where it is none, for the leaderboard
-    takes only labels.
+def _chosen(results: Results) -> list[int]:
+    """The number of each predicted label; 0 where it is none, for the leaderboard takes only
+    labels.
     """
-    found = prediction["prediction"].lower()
-    return next((label for label in labels if label.lower() == found), labels[0])
+    numbers = {label: number for number, label in enumerate(results.labels)}
+    return [numbers.get(prediction, 0) for prediction in results.predictions]
 
 
-def _labels(
-    say: Callable[[str], Any], labels: Sequence[str], predictions: Sequence[Prediction]
-) -> Iterable[dict]:
-    return ({"idx": row["idx"], "label": say(legal(row, labels))} for row in predictions)
+def _labels(answers: Sequence[Any], results: Results) -> Iterable[dict]:
+    """A line an example, with what the leaderboard calls its label."""
+    rows = zip(results.column("idx"), _chosen(results))
+    return ({"idx": idx, "label": answers[number]} for idx, number in rows)
 
 
-def _multirc(predictions: Sequence[Prediction]) -> Iterable[dict]:
+def _multirc(results: Results) -> Iterable[dict]:
     """A line a paragraph, with its questions and their answer options."""
-    labels = BENCHMARKS["super_glue_multirc_v102"].labels
-
-    def grouped(rows, part):
-        return itertools.groupby(rows, key=lambda row: row["idx"][part])
-
-    for paragraph, of_paragraph in grouped(predictions, "paragraph"):
+    options = zip(results.column("idx"), _chosen(results))
+    for paragraph, of_paragraph in itertools.groupby(options, lambda x: x[0]["paragraph"]):
         questions = [
             {
                 "idx": question,
-                "answers": [
-                    {"idx": row["idx"]["answer"], "label": labels.index(legal(row, labels))}
-                    for row in rows
-                ],
+                "answers": [{"idx": idx["answer"], "label": label} for idx, label in of_question],
             }
-            for question, rows in grouped(of_paragraph, "question")
+            for question, of_question in itertools.groupby(of_paragraph, lambda x: x[0]["question"])
         ]
         yield {"idx": paragraph, "passage": {"questions": questions}}
 
 
-def _record(predictions: Sequence[Prediction]) -> Iterable[dict]:
-    return ({"idx": row["idx"]["query"], "label": row["prediction"]} for row in predictions)
+def _record(results: Results) -> Iterable[dict]:
+    """The predicted text as it is: the leaderboard has its own way to compare it."""
+    rows = zip(results.column("idx"), results.column("prediction"))
+    return ({"idx": idx["query"], "label": prediction} for idx, prediction in rows)
 
 
-def _wsc(predictions: Sequence[Prediction]) -> Iterable[dict]:
+def _wsc(results: Results) -> Iterable[dict]:
     """Whether the predicted referent is the row's candidate."""
-    for row in predictions:
-        label = same_referent(row["targets"], row["prediction"])
-        yield {"idx": row["idx"], "label": str(label)}
+    rows = zip(results.column("idx"), same_referents(results))
+    return ({"idx": idx, "label": str(same)} for idx, same in rows)
 
 
 def _sheet(config: str, file: str, say: Callable[[str], Any], prompt: str | None = None) -> Sheet:
     benchmark = f"super_glue_{config}_v102"
-    lines = functools.partial(_labels, say, BENCHMARKS[benchmark].labels)
-    return Sheet(benchmark, prompt or config, file, lines)
+    answers = [say(label) for label in BENCHMARKS[benchmark].labels]
+    return Sheet(benchmark, prompt or config, file, functools.partial(_labels, answers))
 
 
 SHEETS = (

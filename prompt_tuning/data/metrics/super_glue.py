@@ -75,19 +75,22 @@ def wsc(results: Results) -> dict[str, float]:
     (0). A row is right where the prediction matches the candidate just when the pronoun does. A
     prediction of no words, or of determiners only, is wrong either way.
     """
-    rows = zip(results.column("label"), results.targets, results.predictions)
+    rows = zip(results.column("label"), results.predictions, same_referents(results))
     return {
         "wsc": percentage(
-            bool(_referent_words(prediction)) and same_referent(target, prediction) == label
-            for label, target, prediction in rows
+            bool(_referent_words(prediction)) and same == label for label, prediction, same in rows
         )
     }
 
 
-def same_referent(candidate: str, prediction: str) -> bool:
-    """Whether one has all words of the other, and both or neither have an apostrophe (Bob is not
-    Bob's hat).
+def same_referents(results: Results) -> list[bool]:
+    """Whether each prediction names its target, the candidate: one has all words of the other, and
+    both or neither have an apostrophe (Bob is not Bob's hat).
     """
+    return [_same_referent(*texts) for texts in zip(results.targets, results.predictions)]
+
+
+def _same_referent(candidate: str, prediction: str) -> bool:
     words = [_referent_words(text) for text in (candidate, prediction)]
     shorter, longer = sorted(words, key=len)
     return bool(shorter) and shorter <= longer and ("'" in candidate) == ("'" in prediction)

@@ -6,6 +6,7 @@ What becomes of the rows is data/benchmarks/'s part.
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from prompt_tuning.data.benchmarks.benchmark import Row
@@ -18,14 +19,24 @@ def read(name: str, split: str, data_dir: PathLike | None = None) -> Iterator[Ro
 
     Args:
       name: with configuration and version, "super_glue/boolq:1.0.2".
-      split: TFDS's name for it.
+      split: TFDS's name for it, or for a part of it: "train[10:20]".
       data_dir: where TFDS has its data, or will put what it fetches; None for its own default.
 
     Raises:
       DataError: TFDS cannot give the data.
     """
+    for row in tfds.as_numpy(_load(name, split, data_dir)):
+        yield _plain(row)
+
+
+def size(name: str, split: str, data_dir: PathLike | None = None) -> int:
+    """How many rows `read` gives, which takes no reading. Raises DataError as `read` does."""
+    return len(_load(name, split, data_dir))
+
+
+def _load(name: str, split: str, data_dir: PathLike | None) -> tf.data.Dataset:
     try:
-        dataset = tfds.load(
+        return tfds.load(
             name,
             split=split,
             data_dir=None if data_dir is None else str(data_dir),
@@ -36,8 +47,6 @@ def read(name: str, split: str, data_dir: PathLike | None = None) -> Iterator[Ro
             f"TensorFlow Datasets cannot give {name}, split {split!r}: {error}. Change TFDS_DATA_DIR "
             "to where it is, or set DATA_DIR to a folder with the benchmark's files"
         ) from error
-    for row in tfds.as_numpy(dataset):
-        yield _plain(row)
 
 
 def _plain(value: object) -> object:

@@ -3,16 +3,18 @@
 import pytest
 
 from prompt_tuning.data.benchmarks import submission
+from prompt_tuning.data.metrics import Results, score
+from prompt_tuning.data.vocabulary import ByteVocabulary
 
 SHEETS = {sheet.file: sheet for sheet in submission.SHEETS}
 
 
-def lines(file, *rows):
-    return list(SHEETS[file].lines([dict(row) for row in rows]))
+def lines(file, *rows, vocabulary=ByteVocabulary()):
+    return SHEETS[file].lines(rows, vocabulary)
 
 
-def row(idx, prediction, **fields):
-    return {"idx": idx, "prediction": prediction, **fields}
+def row(idx, prediction, targets=""):
+    return {"idx": idx, "prediction": prediction, "targets": targets}
 
 
 def test_eight_tasks_and_two_diagnostics_from_eight_prompts():
@@ -32,13 +34,17 @@ def test_eight_tasks_and_two_diagnostics_from_eight_prompts():
         ("WiC.jsonl", "False", "false"),
         ("AX-b.jsonl", "entailment", "entailment"),
         ("AX-g.jsonl", "not_entailment", "not_entailment"),
-        # A vocabulary may fold case; what is no label becomes one.
-        ("BoolQ.jsonl", "true", "true"),
+        # What is no label becomes one.
         ("CB.jsonl", "nothing of the sort", "entailment"),
     ],
 )
 def test_labels_in_the_leaderboards_words(file, prediction, label):
     assert lines(file, row(7, prediction)) == [{"idx": 7, "label": label}]
+
+
+def test_a_label_may_look_as_the_vocabulary_writes_it(pocket):
+    assert pocket.decode(pocket.encode("True")) == "true"
+    assert lines("BoolQ.jsonl", row(7, "true"), vocabulary=pocket) == [{"idx": 7, "label": "true"}]
 
 
 def test_a_referent_is_compared_with_the_candidate():
@@ -47,6 +53,32 @@ def test_a_referent_is_compared_with_the_candidate():
         {"idx": 0, "label": "True"},
         {"idx": 1, "label": "False"},
     ]
+
+
+@pytest.mark.parametrize(
+    "candidate, text",
+    [
+        ("Bob  Smith", "Bob Smith"),  # it makes two spaces one,
+        ("BOB", "bob"),  # folds case,
+        ("ＡＢＣ", "ABC"),  # writes wide letters as others,
+        ("Zoë", "Zoë"),  # and does not have this one,
+        ("Bob’s", "Bob"),  # nor this apostrophe.
+        ("Bob's", "Bob"),
+        ("the trophy", "suitcase"),
+    ],
+)
+def test_a_referent_is_the_candidate_where_the_metric_says_so(pocket, candidate, text):
+    prediction = pocket.decode(pocket.encode(text))  # all that a model can say
+    answers = lines("WSC.jsonl", row(0, prediction, candidate), vocabulary=pocket)
+    for label in (0, 1):
+        results = Results([candidate], [prediction], fields=[{"label": label}])
+        right = answers == [{"idx": 0, "label": str(bool(label))}]
+        assert score(["wsc"], results, pocket) == {"wsc": 100 * right}
+
+
+def test_a_candidate_is_compared_as_the_vocabulary_gives_it_back(pocket):
+    said = row(0, pocket.decode(pocket.encode("Zoë")), "Zoë")
+    assert lines("WSC.jsonl", said, vocabulary=pocket) == [{"idx": 0, "label": "True"}]
 
 
 def test_record_says_the_answer_by_query():

@@ -1,0 +1,86 @@
+"""Arrays on disk that are read where, and as far as, they are needed.
+
+Every format's reader gives a `Checkpoint` of them: names and shapes are known at once, values are
+read when an array is placed on its devices (training/sharding.py), each device's part alone. What
+is in memory beside the placed weights is then one array at most.
+"""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+from types import EllipsisType
+from typing import Any
+
+from jaxtyping import Int
+import numpy as np
+
+from prompt_tuning.data import vocabulary as vocabularies
+from prompt_tuning.t5 import config as t5_config
+
+Index = tuple[slice, ...]
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used, and why."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StoredArray:
+    """An array that stays on disk until a part of it is asked for.
+
+    Attributes:
+      shape: of the whole.
+      dtype: that parts are cast to.
+      read: gives the part at a tuple of slices, one an axis, in whatever type is stored.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    read: Callable[[Index], np.ndarray]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: slice | EllipsisType | Index | Int[np.ndarray, "N"]) -> np.ndarray:
+        """A part by slices, or rows by their numbers."""
+        if isinstance(index, np.ndarray):
+            first = int(index.min())
+            return self[first : int(index.max()) + 1][index - first]
+        slices = () if index is ... else index if isinstance(index, tuple) else (index,)
+        slices += (slice(None),) * (self.ndim - len(slices))
+        within = tuple(slice(*x.indices(size)) for x, size in zip(slices, self.shape, strict=True))
+        return np.asarray(self.read(within)).astype(self.dtype, copy=False)
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        del copy  # it is read anew each time
+        return self[...].astype(self.dtype if dtype is None else dtype, copy=False)
+
+    def astype(self, dtype: Any) -> "StoredArray":
+        return dataclasses.replace(self, dtype=np.dtype(dtype))
+
+    @property
+    def T(self) -> "StoredArray":
+        """The transposed array."""
+        return StoredArray(self.shape[::-1], self.dtype, lambda index: self.read(index[::-1]).T)
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """What a format's reader finds in a folder.
+
+    Attributes:
+      config: dimensions and switches.
+      params: arrays by T5X's flat names.
+      vocabulary: None where the format has none.
+    """
+
+    config: t5_config.T5Config
+    params: Mapping[str, StoredArray]
+    vocabulary: vocabularies.Vocabulary | None

@@ -1,0 +1,120 @@
+"""zarr arrays, in folders, in Google Cloud Storage and in OCDBT databases there, by TensorStore.
+
+What the arrays are called and mean is the business of the formats that use this (t5x.py).
+"""
+
+from collections.abc import Iterator, Mapping
+import contextlib
+import functools
+import os
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import msgpack
+import numpy as np
+import tensorstore as ts
+
+from prompt_tuning.checkpoints.stored import CheckpointError, Index, StoredArray
+
+CHUNK_BYTES = 64 * 2**20  # as T5X writes them
+RETRIES = 6  # about a minute, where TensorStore's own 32 are a quarter of an hour
+Spec = Mapping[str, Any]
+
+
+def location(path: str, name: str = "") -> Spec:
+    """TensorStore's specification of a key-value store: the folder `name` of a folder or gs://…"""
+    if path.startswith("gs://"):
+        bucket, _, folder = path.removeprefix("gs://").partition("/")
+        folders = [part for part in (folder.strip("/"), name) if part]
+        return {"driver": "gcs", "bucket": bucket, "path": "".join(f"{x}/" for x in folders)}
+    return {"driver": "file", "path": os.path.join(os.path.abspath(path), name, "")}
+
+
+def open_store(spec: Spec) -> ts.KvStore:
+    return ts.KvStore.open(dict(spec), context=_context()).result()
+
+
+def keys(store: ts.KvStore, first: str, end: str) -> list[str]:
+    """The keys of a store from `first` up to, and without, `end`."""
+    return [key.decode() for key in store.list(ts.KvStore.KeyRange(first, end)).result()]
+
+
+def open_arrays(where: str, specs: Mapping[str, Spec]) -> dict[str, StoredArray]:
+    """The arrays that lie in these key-value stores, by name; only their metadata are read.
+
+    Raises:
+      CheckpointError: one of them is not there, or is no floating-point array; values that are
+        absent or damaged raise it when they are read.
+    """
+    with reporting(where):
+        opening = {name: _open(spec) for name, spec in specs.items()}
+    return {name: _stored(array, f"{where}: {name}") for name, array in opening.items()}
+
+
+def _open(spec: Spec) -> ts.Future:
+    # A chunk that is absent is an error: TensorStore would take it for zeros.
+    array = {"driver": "zarr", "kvstore": dict(spec), "fill_missing_data_reads": False}
+    return ts.open(array, open=True, read=True, context=_context())
+
+
+def _stored(opening: ts.Future, where: str) -> StoredArray:
+    with reporting(where):
+        array = opening.result()
+        dtype = floating(array.dtype.numpy_dtype)
+
+    def read(index: Index) -> np.ndarray:
+        # TensorStore takes no slice that ends past the array.
+        bounded = tuple(slice(*part.indices(size)) for part, size in zip(index, array.shape))
+        with reporting(where):
+            return array[bounded].read().result()
+
+    return StoredArray(array.shape, dtype, read)
+
+
+def write_array(folder: pathlib.Path, x: Any) -> Spec:
+    """Writes an array to a new folder; returns what TensorStore needs to open it, but for where."""
+    x = np.asarray(jax.device_get(x))
+    rows = min(len(x), max(1, CHUNK_BYTES // x[0].nbytes))
+    spec = {
+        "driver": "zarr",
+        "dtype": ts.dtype(x.dtype).name,
+        "metadata": {
+            "chunks": [rows, *x.shape[1:]],
+            "compressor": {"id": "gzip", "level": 1},
+            "shape": list(x.shape),
+        },
+    }
+    array = ts.open(spec | {"kvstore": location(str(folder))}, create=True).result()
+    array.write(x).result()
+    return spec
+
+
+def floating(dtype: np.dtype) -> np.dtype:
+    """`dtype`, or ValueError where it is no floating-point type."""
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f"expected floating-point numbers, found {dtype}")
+    return dtype
+
+
+@contextlib.contextmanager
+def reporting(where: str) -> Iterator[None]:
+    """What TensorStore and msgpack raise, as an error that says where."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, OSError, msgpack.UnpackException) as error:
+        raise CheckpointError(
+            f"{where} cannot be read: {error}. Check INITIAL_CHECKPOINT_PATH."
+        ) from error
+
+
+@functools.cache
+def _context() -> ts.Context:
+    """Shared, so that the parts of a chunk, and the arrays of a database, read it once."""
+    return ts.Context(
+        {
+            "gcs_request_retries": {"max_retries": RETRIES},
+            "cache_pool": {"total_bytes_limit": 2 * CHUNK_BYTES},
+        }
+    )
