@@ -17,6 +17,7 @@ import pathlib
 import zipfile
 
 import prompt_tuning as pt
+from prompt_tuning import models
 from prompt_tuning import atomic
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import examples
@@ -27,6 +28,8 @@ from prompt_tuning.evaluation import predict
 from prompt_tuning.methods import learned
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import files as prompt_files
+from prompt_tuning.t5 import config as t5_config
+from prompt_tuning.t5 import network
 from prompt_tuning.training import sharding
 
 STACKS = ("encoder", "decoder")
@@ -66,7 +69,7 @@ def prepare(sheet: submission.Sheet, model: weights.FrozenModel, prompt: str, ar
 
 def lines(part: Part, model: weights.FrozenModel, args) -> list[str]:
     """The file's lines, for the whole test split."""
-    layout = sharding.Layout()
+    layout = sharding.Layout(args.model_parallel)
     mesh, adapted, labels = layout.mesh(), part.adapted, part.task.label_texts
     predictor = predict.Predictor(
         adapted.network,
@@ -83,6 +86,14 @@ def lines(part: Part, model: weights.FrozenModel, args) -> list[str]:
     return [json.dumps(line) for line in part.sheet.lines(predictions, model.vocabulary)]
 
 
+def placed(args) -> weights.FrozenModel:
+    """The frozen model on its devices, once for all tasks."""
+    model = models.PretrainedModel(args.model, args.dtype).load()
+    layout = sharding.Layout(args.model_parallel)
+    params = layout.put_params(network.T5(model.config), model.params, layout.mesh())
+    return dataclasses.replace(model, params=params)
+
+
 def named(argument: str) -> tuple[str, str]:
     name, _, path = argument.partition("=")
     if name not in PROMPTS or not path:
@@ -95,6 +106,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", required=True, help="folder or name of the frozen model")
+    parser.add_argument("--dtype", default="float32", choices=t5_config.DTYPES)
+    parser.add_argument(
+        "--model_parallel", type=int, default=1, help="devices that share each frozen weight"
+    )
     parser.add_argument(
         "--prompt",
         type=named,
@@ -117,7 +132,7 @@ def main() -> None:
     if missing := [name for name in PROMPTS if name not in prompts]:
         parser.error(f"a submission has all tasks: add --prompt for {', '.join(missing)}")
     try:
-        model = pt.load_model(args.model)
+        model = placed(args)
         parts = [prepare(sheet, model, prompts[sheet.prompt], args) for sheet in submission.SHEETS]
     except (ValueError, OSError) as error:
         parser.error(str(error))
