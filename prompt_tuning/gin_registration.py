@@ -3,7 +3,6 @@
 from collections.abc import Callable
 import dataclasses
 import inspect
-import pathlib
 import typing
 from typing import Any
 
@@ -26,10 +25,6 @@ from prompt_tuning.prompts import initializers
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.training import optimizers
 from prompt_tuning.training import sharding
-
-# The project's own gin files: beside the package in a checkout, inside it when installed.
-_PACKAGE = pathlib.Path(__file__).parent
-GIN_FOLDER = _PACKAGE / "gin" if (_PACKAGE / "gin").is_dir() else _PACKAGE.parent / "gin"
 
 ENTRY_POINTS = {"train": train.train, "evaluate": evaluation.evaluate, "infer": infer.infer}
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 from typing import Any
 
 import jax
@@ -27,6 +28,8 @@ from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
+
+_SENTINEL = re.compile(r"▁?<extra_id_\d+>")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,11 +149,13 @@ def save_model(
 def fingerprint(model: FrozenModel) -> str:
     """Tells base models apart: the same in every format, type and number of padded vocabulary rows.
 
-    A hash of the vocabulary and of all parameters' names and values: of a vector all of them, of a
-    matrix a corner, so that an XXL model on a far disk is not read for it. Values are rounded to
-    bfloat16 first.
+    A hash of the vocabulary's pieces but for the sentinels, which are in its file or behind it, and of
+    all parameters' names and values: of a vector all of them, of a matrix a corner, so that an XXL
+    model on a far disk is not read for it. Values are rounded to bfloat16 first.
     """
-    digest = hashlib.sha256(model.vocabulary.fingerprint.encode())
+    pieces = map(model.vocabulary.piece, range(model.vocabulary.vocab_size))
+    text = "\n".join(piece for piece in pieces if not _SENTINEL.fullmatch(piece))
+    digest = hashlib.sha256(text.encode())
     for name in sorted(model.params):
         x = model.params[name]
         x = np.asarray(jax.device_get(x[...] if x.ndim == 1 else x[:8, :8]))

@@ -17,6 +17,7 @@ import gin
 from gin import config_parser
 
 from prompt_tuning import gin_registration
+from prompt_tuning.gin_folder import GIN_FOLDER
 
 DEFAULTS = "defaults.gin"
 MACRO = "gin.macro"
@@ -114,7 +115,7 @@ class _Reader:
 
     def __init__(self, folders: Sequence[pathlib.Path]):
         self.sources = Sources()
-        self._folders = [*folders, gin_registration.GIN_FOLDER]
+        self._folders = [*folders, GIN_FOLDER]
         self._open: list[pathlib.Path] = []  # files that include the one being read
 
     def file(self, name: str, asked_by: str) -> None:
@@ -143,10 +144,7 @@ class _Reader:
         for folder in self._folders:
             if (folder / name).is_file():
                 return folder / name
-        known = sorted(
-            str(path.relative_to(gin_registration.GIN_FOLDER))
-            for path in gin_registration.GIN_FOLDER.rglob("*.gin")
-        )
+        known = sorted(str(path.relative_to(GIN_FOLDER)) for path in GIN_FOLDER.rglob("*.gin"))
         looked = ", ".join(str(folder) for folder in self._folders)
         raise ConfigError(
             f"{asked_by}: there is no gin file {name}.{did_you_mean(name, known)} "

@@ -100,6 +100,8 @@ def test_a_fingerprint_tells_models_apart_and_nothing_else(model):
         ),
     }
     assert weights.fingerprint(dataclasses.replace(model, params=padded)) == same
+    sentinels = vocabulary.SentencePieceVocabulary(model.vocabulary.path, extra_ids=0)
+    assert weights.fingerprint(dataclasses.replace(model, vocabulary=sentinels)) == same
     for name, x in params.items():
         changed = dataclasses.replace(model, params=params | {name: x + 0.125})
         assert weights.fingerprint(changed) != same, name

@@ -5,13 +5,13 @@ import itertools
 import gin
 import pytest
 
-from prompt_tuning import gin_registration
+from prompt_tuning import gin_folder
 from prompt_tuning.cli import checking
 from prompt_tuning.cli import reading
 from prompt_tuning.data import shipped
 from prompt_tuning.t5 import config as t5_config
 
-FOLDER = gin_registration.GIN_FOLDER
+FOLDER = gin_folder.GIN_FOLDER
 FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.gin"))
 FILES = [file for file in FILES if not file.startswith("t5x/")]  # T5X reads these, see tests/t5x
 # What no file of the project may have to set, as a file that all others win over.
