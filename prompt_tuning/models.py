@@ -15,10 +15,10 @@ import jax.numpy as jnp
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.t5 import config as t5_config
+from prompt_tuning.t5 import parameters
 
 ASSETS = pathlib.Path(__file__).parent / "assets"
 SHIPPED = ("pocket_t5",)
-_NOT_STORED = ("dtype", "dropout_rate")  # how a model is used, not what it is
 
 
 @runtime_checkable
@@ -26,7 +26,8 @@ class Model(Protocol):
     """A frozen model that is yet to be loaded."""
 
     def describe(self) -> weights.FrozenModel:
-        """The model with its parameters' shapes and types: no weight is read or made yet."""
+        """The model with its parameters' shapes and types: no weight is read or made yet. What is on
+        disk can be read in part."""
 
     def load(self) -> weights.FrozenModel:
         """The model; weights on disk are read when they are placed on their devices."""
@@ -41,7 +42,7 @@ class PretrainedModel:
         name such as "pocket_t5" (INITIAL_CHECKPOINT_PATH).
       dtype: of activations, and of the weights in memory.
       dropout_rate: of the frozen model while something is trained.
-      config: if given, the dimensions that the checkpoint must have.
+      config: if given, what the checkpoint must be, but for padded vocabulary rows.
       vocabulary_file: as for `NewModel`, for a checkpoint that brings no vocabulary (T5X's).
       extra_ids: as for `NewModel`.
     """
@@ -54,21 +55,20 @@ class PretrainedModel:
     extra_ids: int | None = None
 
     def describe(self) -> weights.FrozenModel:
-        return self.load()
+        return self.load()  # which reads no weight either
 
     def load(self) -> weights.FrozenModel:
         vocabulary = None
         if self.vocabulary_file is not None:
             vocabulary = read_vocabulary(self.vocabulary_file, self.extra_ids)
-        return self._checked(
-            weights.open_model(
-                self._path,
-                dtype=self.dtype,
-                dropout_rate=self.dropout_rate,
-                config=self.config,
-                vocabulary=vocabulary,
-            )
+        model = weights.open_model(
+            self._path,
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            config=self.config,
+            vocabulary=vocabulary,
         )
+        return dataclasses.replace(model, name=str(self.path))
 
     @property
     def _path(self) -> str:
@@ -81,22 +81,6 @@ class PretrainedModel:
             f"INITIAL_CHECKPOINT_PATH {path!r}: there is no such folder, nor a model of that name "
             f"among those that ship with the project: {', '.join(SHIPPED)}."
         )
-
-    def _checked(self, model: weights.FrozenModel) -> weights.FrozenModel:
-        if self.config is None:
-            return model
-        asked, found = dataclasses.asdict(self.config), dataclasses.asdict(model.config)
-        differing = [
-            f"{name} {asked[name]!r}, found {found[name]!r}"
-            for name in asked
-            if asked[name] != found[name] and name not in _NOT_STORED
-        ]
-        if differing:
-            raise weights.CheckpointError(
-                f"{model.name} has other dimensions than T5Config asks for: expected "
-                f"{'; '.join(differing)}. Change INITIAL_CHECKPOINT_PATH or the size's gin file."
-            )
-        return model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +101,7 @@ class NewModel:
 
     def describe(self) -> weights.FrozenModel:
         dtype = jnp.dtype("float32")
-        shapes = weights.expected_shapes(self.config)
+        shapes = parameters.expected_shapes(self.config)
         params = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
         return weights.FrozenModel("new model", self.config, params, self._vocabulary())
 
@@ -138,10 +122,11 @@ class NewModel:
 
 def read_vocabulary(file: str, extra_ids: int | None = None) -> vocabularies.Vocabulary:
     """The vocabulary that VOCABULARY_FILE and EXTRA_IDS name: see `NewModel`."""
+    path = pathlib.Path(file)
+    if file in SHIPPED and not path.exists():
+        shipped = weights.read_checkpoint(ASSETS / file).vocabulary
+        path, extra_ids = shipped.path, shipped.extra_ids if extra_ids is None else extra_ids
     given = {} if extra_ids is None else {"extra_ids": extra_ids}
     if file == "bytes":
         return vocabularies.ByteVocabulary(**given)
-    path = pathlib.Path(file)
-    if not path.exists() and file in SHIPPED:
-        path = ASSETS / file / "vocabulary.model"
     return vocabularies.SentencePieceVocabulary(path, **given)

@@ -53,14 +53,47 @@ def test_no_model_folder():
 def test_shipped_names_are_folders_of_the_package(monkeypatch, model_folder):
     monkeypatch.setattr(models, "ASSETS", model_folder.parent)
     monkeypatch.setattr(models, "SHIPPED", (model_folder.name,))
-    assert models.PretrainedModel(model_folder.name).load().name == str(model_folder)
+    found = models.PretrainedModel(model_folder.name).load()
+    assert found.name == model_folder.name and found.config.d_model == 16
+
+
+def test_a_path_that_is_meant_for_something_else(folder, tmp_path):
+    run = tmp_path / "run"
+    (run / "numpy_checkpoints").mkdir(parents=True)
+    with pytest.raises(weights.CheckpointError, match="What a run learned is given as PROMPT_FILE"):
+        models.PretrainedModel(run).load()
+    shutil.copytree(folder, run / "best")
+    with pytest.raises(weights.CheckpointError, match="A tuned model is in .*best"):
+        models.PretrainedModel(run).load()
+
+
+@pytest.mark.parametrize("content", ["{bad", "", "[1]"])
+def test_a_damaged_config_is_named(folder, content):
+    (folder / "config.json").write_text(content)
+    with pytest.raises(weights.CheckpointError, match="config.json"):
+        models.PretrainedModel(folder).load()
+
+
+def test_vocabularies_by_name(folder):
+    own = models.PretrainedModel(folder).load().vocabulary
+    assert models.read_vocabulary("pocket_t5").fingerprint == own.fingerprint
+    assert models.read_vocabulary("pocket_t5", 7).extra_ids == 7
+    assert (
+        models.read_vocabulary("bytes").vocab_size,
+        models.read_vocabulary("bytes", 5).extra_ids,
+    ) == (259, 5)
+    (folder / "text.model").write_text("no SentencePiece model")
+    with pytest.raises(ValueError, match="text.model: expected a SentencePiece model"):
+        models.read_vocabulary(str(folder / "text.model"))
 
 
 def test_dimensions_that_were_asked_for(model_folder, config):
     asked = dataclasses.replace(config, dtype="bfloat16", dropout_rate=0.1)
     models.PretrainedModel(model_folder, config=asked).describe()
     asked = dataclasses.replace(config, d_model=32, num_heads=4)
-    with pytest.raises(weights.CheckpointError, match="d_model 32, found 16; num_heads 4, found 2"):
+    with pytest.raises(
+        weights.CheckpointError, match="d_model: expected 32, found 16; num_heads: expected 4"
+    ):
         models.PretrainedModel(model_folder, config=asked).load()
 
 

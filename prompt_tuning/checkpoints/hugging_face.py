@@ -8,7 +8,7 @@
 The parameters' names are in hugging_face_names.py.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 import dataclasses
 import json
 import os
@@ -23,8 +23,10 @@ from prompt_tuning.checkpoints import hugging_face_names as names
 from prompt_tuning.checkpoints import tensors
 from prompt_tuning.checkpoints import torch_tensors
 from prompt_tuning.checkpoints.stored import Checkpoint, CheckpointError, StoredArray
+from prompt_tuning.checkpoints.stored import check_shapes, read_json
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.t5 import config as t5_config
+from prompt_tuning.t5 import parameters
 
 FIELDS = {  # of T5Config
     "vocab_size": "vocab_size",
@@ -61,12 +63,12 @@ def read_hugging_face(folder: pathlib.Path) -> Checkpoint:
     unknown, by Hugging Face's names.
     """
     file = folder / "config.json"
-    described = json.loads(file.read_text())
+    described = read_json(file)
     config = _read_config(described, file)
     tied, arrays = _read_logits(described, _one_table(_read_arrays(folder)))
     config = dataclasses.replace(config, tied_logits=tied)
     theirs = names.names_of(config)
-    _check_names(arrays, theirs.values(), str(folder))
+    check_shapes(arrays, _expected_shapes(config, theirs), str(folder))
     params = {ours: _turned(ours, arrays[theirs[ours]]) for ours in theirs}
     return Checkpoint(config, params, _read_vocabulary(folder, described))
 
@@ -89,7 +91,7 @@ def write_hugging_face(
       dtype: on disk.
     """
     theirs = names.names_of(config)
-    _check_names(params, theirs, "What is to be written")
+    check_shapes(params, parameters.expected_shapes(config), "What is to be written")
     arrays = {theirs[ours]: _turned(ours, params[ours]) for ours in theirs}
     folder = pathlib.Path(folder)
     _write_json(folder / "config.json", _write_config(config))
@@ -97,19 +99,18 @@ def write_hugging_face(
     tensors.write_tensors(folder, arrays, dtype, metadata={"format": "pt"})
 
 
-def _check_names(found: Collection[str], expected: Collection[str], what: str) -> None:
-    problems = [f"missing {name}" for name in expected if name not in found]
-    problems += [f"unexpected {name}" for name in found if name not in expected]
-    if problems:
-        shown = "\n  ".join(problems[:20])
-        raise CheckpointError(
-            f"{what} does not hold the parameters of its config.json "
-            f"({len(problems)} differences):\n  {shown}"
-        )
+def _expected_shapes(config: t5_config.T5Config, theirs: Mapping[str, str]) -> dict[str, tuple]:
+    """By Hugging Face's names."""
+    shapes = parameters.expected_shapes(config)
+    return {theirs[name]: x[::-1] if _is_turned(name) else x for name, x in shapes.items()}
+
+
+def _is_turned(name: str) -> bool:
+    return name.endswith(names.TRANSPOSED)
 
 
 def _turned(name: str, array: Any) -> Any:
-    return array.T if name.endswith(names.TRANSPOSED) else array
+    return array.T if _is_turned(name) else array
 
 
 def _read_config(described: Mapping[str, Any], file: pathlib.Path) -> t5_config.T5Config:
@@ -222,7 +223,7 @@ def _read_vocabulary(
     folder: pathlib.Path, described: Mapping[str, Any]
 ) -> vocabularies.Vocabulary | None:
     file = folder / TOKENIZER
-    tokenizer = json.loads(file.read_text()) if file.exists() else {}
+    tokenizer = read_json(file) if file.exists() else {}
     if BYTES in (tokenizer.get("tokenizer_class"), described.get("tokenizer_class")):
         return vocabularies.ByteVocabulary(tokenizer.get("extra_ids", EXTRA_IDS["bytes"]))
     if not (folder / VOCABULARY).exists():

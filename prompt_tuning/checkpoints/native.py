@@ -15,7 +15,7 @@ from typing import Any
 
 from prompt_tuning import atomic
 from prompt_tuning.checkpoints import tensors
-from prompt_tuning.checkpoints.stored import Checkpoint, CheckpointError
+from prompt_tuning.checkpoints.stored import Checkpoint, CheckpointError, read_json
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.t5 import config as t5_config
 
@@ -25,7 +25,7 @@ FORMAT = "prompt_tuning/1"
 def read_native(folder: pathlib.Path) -> Checkpoint:
     """Raises CheckpointError where the folder holds another format's version."""
     file = folder / "config.json"
-    described = json.loads(file.read_text())
+    described = read_json(file, "t5", "vocabulary")
     if described.get("format") != FORMAT:
         raise CheckpointError(
             f'{file}: expected "format": "{FORMAT}", found {described.get("format")!r}.'

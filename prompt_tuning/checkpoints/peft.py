@@ -20,6 +20,7 @@ import safetensors
 from safetensors import numpy as safetensors_numpy
 
 from prompt_tuning import atomic
+from prompt_tuning.checkpoints import tensors
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -66,11 +67,8 @@ def write_adapter(
       base_model: the Hugging Face name or folder of the frozen model.
     """
     folder = pathlib.Path(folder)
-    array = np.ascontiguousarray(np.asarray(prompt, np.float32))
-    config = _KIND | dict(zip(_SIZES, (1, *array.shape))) | {"base_model_name_or_path": base_model}
-    with atomic.writing(folder / WEIGHTS) as partial:
-        safetensors_numpy.save_file({_TENSOR: array}, partial, metadata={"format": "pt"})
-        partial.chmod(0o644)  # safetensors leaves it to its owner alone
+    config = _KIND | dict(zip(_SIZES, (1, *prompt.shape))) | {"base_model_name_or_path": base_model}
+    tensors.write_file(folder / WEIGHTS, {_TENSOR: prompt}, "float32", {"format": "pt"})
     with atomic.writing(folder / CONFIG) as partial:
         partial.write_text(json.dumps(config, indent=2) + "\n")
 

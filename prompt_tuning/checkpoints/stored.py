@@ -7,9 +7,12 @@ is in memory beside the placed weights is then one array at most.
 
 from collections.abc import Callable, Mapping
 import dataclasses
+import json
+import pathlib
 from types import EllipsisType
 from typing import Any
 
+import jax.numpy as jnp
 from jaxtyping import Int
 import numpy as np
 
@@ -21,6 +24,47 @@ Index = tuple[slice, ...]
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used, and why."""
+
+
+def read_json(file: pathlib.Path, *required: str) -> dict[str, Any]:
+    """The object in a JSON file, which must have the `required` keys. Raises CheckpointError."""
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file} cannot be read: {error}.") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{file}: expected a JSON object, found {type(content).__name__}.")
+    if missing := [key for key in required if key not in content]:
+        raise CheckpointError(f"{file} lacks {', '.join(missing)}.")
+    return content
+
+
+def check_shapes(
+    found: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]], where: str
+) -> None:
+    """Raises a CheckpointError that lists missing, unexpected and misshapen arrays by name."""
+    problems = [f"missing {name} {shape}" for name, shape in expected.items() if name not in found]
+    for name, x in found.items():
+        if name not in expected:
+            problems.append(f"unexpected {name} {tuple(x.shape)}")
+        elif tuple(x.shape) != expected[name]:
+            problems.append(f"{name}: expected {expected[name]}, found {tuple(x.shape)}")
+    if problems:
+        shown = "\n  ".join(problems[:20])
+        raise CheckpointError(
+            f"{where} does not hold the parameters of its configuration "
+            f"({len(problems)} differences):\n  {shown}"
+        )
+
+
+def floating(dtype: Any, where: str) -> np.dtype:
+    """The dtype of an array in a checkpoint; raises CheckpointError if it is no floating-point one."""
+    try:
+        if jnp.issubdtype(found := np.dtype(dtype), jnp.floating):
+            return found
+    except TypeError:
+        pass  # a name that NumPy does not know, such as that of an 8-bit float
+    raise CheckpointError(f"{where}: expected floating-point numbers, found {dtype}.")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from prompt_tuning import atomic
 from prompt_tuning.checkpoints import t5x_config
 from prompt_tuning.checkpoints import t5x_stacks
 from prompt_tuning.checkpoints import zarr
-from prompt_tuning.checkpoints.stored import Checkpoint, CheckpointError, StoredArray
+from prompt_tuning.checkpoints.stored import Checkpoint, CheckpointError, StoredArray, floating
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import parameters
 
@@ -83,6 +83,8 @@ def write_t5x(folder: str | os.PathLike, step: int, params: Mapping[str, Any]) -
     Raises:
       FileExistsError: MODEL_DIR has a checkpoint of that step.
     """
+    if step < 0:
+        raise ValueError(f"A T5X checkpoint's step must be 0 or more, found {step}.")
     path = pathlib.Path(folder) / f"checkpoint_{step}"
     if path.exists():
         raise FileExistsError(f"{path} is there already: change the folder or the step.")
@@ -137,6 +139,8 @@ def _read_target(path: str) -> dict[str, StoredArray]:
 def _read_msgpack(path: str, content: bytes) -> dict[str, StoredArray]:
     with zarr.reporting(f"{path}/{MSGPACK}"):
         saved = serialization.msgpack_restore(content)
+        if not isinstance(saved, dict):
+            raise ValueError("it is no checkpoint of T5X")
         if saved["version"] not in (2, VERSION):
             raise ValueError(f"expected version {VERSION}, found {saved['version']!r}")
         target = traverse_util.flatten_dict(
@@ -148,7 +152,7 @@ def _read_msgpack(path: str, content: bytes) -> dict[str, StoredArray]:
             if isinstance(x, dict)
         }
         here = {
-            name: _in_memory(name, np.asarray(x))
+            name: _in_memory(f"{path}/{MSGPACK}: {name}", np.asarray(x))
             for name, x in target.items()
             if name not in elsewhere
         }
@@ -160,11 +164,8 @@ def _zarr_folder(spec: dict[str, Any]) -> str:
     return (dict(spec["kvstore"]).get("path") or spec["path"]).rstrip("/")
 
 
-def _in_memory(name: str, x: np.ndarray) -> StoredArray:
-    try:
-        return StoredArray(x.shape, zarr.floating(x.dtype), x.__getitem__)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
+def _in_memory(where: str, x: np.ndarray) -> StoredArray:
+    return StoredArray(x.shape, floating(x.dtype, where), x.__getitem__)
 
 
 def _read_ocdbt(path: str) -> dict[str, StoredArray]:

@@ -7,7 +7,7 @@ from prompt_tuning.checkpoints.stored import CheckpointError
 from prompt_tuning.t5 import config as t5_config
 
 Shapes = Mapping[str, tuple[int, ...]]
-UNTOLD = ("relpos_max_distance", "activation", "dropout_rate", "dtype")
+UNTOLD = ("relpos_max_distance", "activation")
 
 
 def infer_config(
@@ -17,12 +17,13 @@ def infer_config(
 
     Args:
       shapes: by the names of an unscanned T5X model.
-      given: tells what shapes cannot (`UNTOLD`), which else is as T5X's published models have it:
-        distances up to 128, GELU where the feed-forward layer is gated and ReLU where it is not.
+      given: tells what shapes cannot (`UNTOLD`), and nothing else; without it that is as T5X's
+        published models have it: distances up to 128, GELU where the feed-forward layer is gated and
+        ReLU where it is not.
       where: the checkpoint, for messages.
 
     Raises:
-      CheckpointError: the parameters are no T5's, or not those of `given`.
+      CheckpointError: the parameters are no T5's.
     """
     vocab_size, d_model = _matrix(shapes, where, "token_embedder/embedding")
     shared, per_layer = (f"encoder/{x}relpos_bias/rel_embedding" for x in ("", "layers_0/"))
@@ -43,23 +44,8 @@ def infer_config(
         activation="gelu" if gated else "relu",
         tied_logits="decoder/logits_dense/kernel" not in shapes,
     )
-    return found if given is None else _agreed(found, given, where)
-
-
-def _agreed(found: t5_config.T5Config, given: t5_config.T5Config, where: str) -> t5_config.T5Config:
-    """`given`, which must be what was found wherever shapes tell."""
-    found_fields, expected = dataclasses.asdict(found), dataclasses.asdict(given)
-    differences = [
-        f"{name}: expected {expected[name]}, found {value}"
-        for name, value in found_fields.items()
-        if name not in UNTOLD and value != expected[name]
-    ]
-    if differences:
-        raise CheckpointError(
-            f"{where} holds another model than its T5Config (the model's and size's gin file) "
-            "describes:\n  " + "\n  ".join(differences)
-        )
-    return given
+    untold = {} if given is None else {name: getattr(given, name) for name in UNTOLD}
+    return dataclasses.replace(found, **untold)
 
 
 def _matrix(shapes: Shapes, where: str, *names: str) -> tuple[int, int]:

@@ -19,7 +19,7 @@ import safetensors
 from safetensors import numpy as safetensors_numpy
 
 from prompt_tuning import atomic
-from prompt_tuning.checkpoints.stored import CheckpointError, StoredArray
+from prompt_tuning.checkpoints.stored import CheckpointError, StoredArray, floating, read_json
 
 FILE = "model.safetensors"
 INDEX = f"{FILE}.index.json"
@@ -34,7 +34,7 @@ def read_tensors(folder: str | os.PathLike) -> dict[str, StoredArray]:
     folder = pathlib.Path(folder)
     if (folder / FILE).exists() or not (folder / INDEX).exists():
         return read_file(folder / FILE)
-    files = json.loads((folder / INDEX).read_text())["weight_map"]
+    files = read_json(folder / INDEX, "weight_map")["weight_map"]
     parts = {file: read_file(folder / file) for file in sorted(set(files.values()))}
     lost = [name for name, file in files.items() if name not in parts[file]]
     if lost:
@@ -52,7 +52,9 @@ def read_file(file: pathlib.Path) -> dict[str, StoredArray]:
             f"{file} cannot be read: {error}. Check INITIAL_CHECKPOINT_PATH."
         ) from error
     return {
-        name: StoredArray(tuple(x.get_shape()), _dtype(x.get_dtype()), x.__getitem__)
+        name: StoredArray(
+            tuple(x.get_shape()), _dtype(x.get_dtype(), f"{file}: {name}"), x.__getitem__
+        )
         for name, x in slices.items()
     }
 
@@ -79,11 +81,11 @@ def write_tensors(
         {name: x.size * np.dtype(dtype).itemsize for name, x in arrays.items()}, part_bytes
     )
     if len(parts) == 1:
-        return _write(folder / FILE, arrays, dtype, metadata)
+        return write_file(folder / FILE, arrays, dtype, metadata)
     files = {}
     for number, names in enumerate(parts, 1):
         file = FILE.replace(".", f"-{number:05}-of-{len(parts):05}.")
-        _write(folder / file, {name: arrays[name] for name in names}, dtype, metadata)
+        write_file(folder / file, {name: arrays[name] for name in names}, dtype, metadata)
         files |= dict.fromkeys(names, file)
     size = sum(x.size for x in arrays.values()) * np.dtype(dtype).itemsize
     with atomic.writing(folder / INDEX) as partial:
@@ -103,14 +105,15 @@ def _parts(sizes: Mapping[str, int], limit: int) -> list[list[str]]:
     return parts
 
 
-def _write(
+def write_file(
     file: pathlib.Path,
     arrays: Mapping[str, Any],
     dtype: str,
-    metadata: Mapping[str, str] | None,
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
+    """Writes one safetensors file; arguments as of `write_tensors`."""
     cast = {
-        name: np.ascontiguousarray(np.asarray(jax.device_get(x)).astype(np.dtype(dtype)))
+        name: np.ascontiguousarray(np.asarray(jax.device_get(x)).astype(dtype))
         for name, x in arrays.items()
     }
     with atomic.writing(file) as partial:
@@ -118,8 +121,7 @@ def _write(
         partial.chmod(0o644)  # safetensors leaves it to its owner alone
 
 
-def _dtype(name: str) -> np.dtype:
-    """NumPy's dtype for safetensors' name of it: F32, BF16, I64, …"""
-    kind = {"BF": "bfloat", "F": "float", "I": "int", "U": "uint"}
-    letters = name.rstrip("0123456789")
-    return np.dtype(kind[letters] + name[len(letters) :]) if letters in kind else np.dtype(bool)
+def _dtype(name: str, where: str) -> np.dtype:
+    """NumPy's dtype for safetensors' name of a floating-point one."""
+    known = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+    return floating(known.get(name, name), where)

@@ -7,14 +7,11 @@
 The only place that imports torch; what the names mean is hugging_face.py's part.
 """
 
-import json
 import pathlib
 import pickle
 import zipfile
 
-import numpy as np
-
-from prompt_tuning.checkpoints.stored import CheckpointError, StoredArray
+from prompt_tuning.checkpoints.stored import CheckpointError, StoredArray, floating, read_json
 
 FILE = "pytorch_model.bin"
 INDEX = f"{FILE}.index.json"
@@ -27,7 +24,7 @@ def read_tensors(folder: pathlib.Path) -> dict[str, StoredArray]:
     """
     files = [FILE]
     if not (folder / FILE).exists():
-        files = sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
+        files = sorted(set(read_json(folder / INDEX, "weight_map")["weight_map"].values()))
     return {name: x for file in files for name, x in _read_file(folder / file).items()}
 
 
@@ -45,9 +42,9 @@ def _read_file(file: pathlib.Path) -> dict[str, StoredArray]:
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{file} cannot be read: {error}") from error
 
-    def stored(array):
-        dtype = np.dtype(str(array.dtype).removeprefix("torch."))
+    def stored(name, array):
+        dtype = floating(str(array.dtype).removeprefix("torch."), f"{file}: {name}")
         # By way of float32, since NumPy cannot be given PyTorch's bfloat16.
         return StoredArray(tuple(array.shape), dtype, lambda index: array[index].float().numpy())
 
-    return {name: stored(array) for name, array in arrays.items()}
+    return {name: stored(name, array) for name, array in arrays.items()}

@@ -5,7 +5,6 @@ T5X's (t5x.py). Weights go in one direction, in. A tuned or pre-trained model is
 `save_model`; training a prompt never writes the frozen weights.
 """
 
-from collections.abc import Mapping
 import dataclasses
 import functools
 import hashlib
@@ -24,12 +23,14 @@ from prompt_tuning.checkpoints import hugging_face
 from prompt_tuning.checkpoints import native
 from prompt_tuning.checkpoints import t5x
 from prompt_tuning.checkpoints.stored import Checkpoint, CheckpointError, StoredArray
+from prompt_tuning.checkpoints.stored import check_shapes, read_json
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
 
 _SENTINEL = re.compile(r"▁?<extra_id_\d+>")
+_USE = ("dtype", "dropout_rate")  # of T5Config: how a model is used, not what it is
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +56,30 @@ class FrozenModel:
         """The [V, D] vocabulary table."""
         return self.params["token_embedder/embedding"]
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Tells base models apart: the same in every format, in float32 and bfloat16, and with any
+        number of padded vocabulary rows.
+
+        A hash of the configuration, the vocabulary's pieces (but for the sentinels, which are in its
+        file or behind it) and values, rounded to bfloat16: all of the norms, and corners of the
+        position tables and of the last decoder layer's matrices, so that an XXL model on a far disk
+        need not be read for it.
+        """
+        config = dataclasses.asdict(self.config)
+        described = {k: x for k, x in config.items() if k not in (*_USE, "vocab_size")}
+        pieces = map(self.vocabulary.piece, range(self.vocabulary.vocab_size))
+        pieces = [piece for piece in pieces if not _SENTINEL.fullmatch(piece)]
+        digest = hashlib.sha256(json.dumps([described, pieces]).encode())
+        last = f"decoder/layers_{self.config.num_decoder_layers - 1}/"
+        for name in sorted(self.params):
+            x = self.params[name]
+            if x.ndim == 1 or name.endswith("rel_embedding") or name.startswith(last):
+                x = np.asarray(jax.device_get(x[...] if x.ndim == 1 else x[:8, :8]))
+                digest.update(name.encode())
+                digest.update(np.ascontiguousarray(x.astype(jnp.bfloat16)).tobytes())
+        return digest.hexdigest()[:16]
+
 
 def open_model(
     path: str | os.PathLike,
@@ -70,7 +95,8 @@ def open_model(
       path: the folder (INITIAL_CHECKPOINT_PATH), or a gs:// address of a T5X checkpoint.
       dtype: of the activations, and of the weights in memory.
       dropout_rate: of the frozen model while a prompt is trained.
-      config: what a format that has no configuration (T5X) does not tell.
+      config: what the model must be, but for the number of vocabulary rows; tells what a format that
+        has no configuration (T5X) does not.
       vocabulary: for a checkpoint that brings none.
 
     Raises:
@@ -89,12 +115,10 @@ def open_model(
 
 def format_of(path: str | os.PathLike) -> str | None:
     """Of the model at `path`: "native", "hugging_face" or "t5x"; None where there is no model."""
-    if t5x.is_t5x(str(path)):
-        return "t5x"
     file = pathlib.Path(path) / "config.json"
-    if not file.is_file():
-        return None
-    return "native" if "format" in json.loads(file.read_text()) else "hugging_face"
+    if file.is_file():
+        return "native" if "format" in read_json(file) else "hugging_face"
+    return "t5x" if t5x.is_t5x(str(path)) else None
 
 
 def read_checkpoint(
@@ -111,14 +135,19 @@ def read_checkpoint(
     if kind is None:
         raise CheckpointError(
             f"{path} is no model folder: it has no config.json (the project's format, or Hugging "
-            f"Face's), and nothing of a T5X checkpoint. Check INITIAL_CHECKPOINT_PATH."
+            f"Face's), and nothing of a T5X checkpoint. Check INITIAL_CHECKPOINT_PATH.{_hint(path)}"
         )
     if kind == "t5x":
         found = t5x.read_t5x(str(path), config)
     else:
         read = native.read_native if kind == "native" else hugging_face.read_hugging_face
         found = read(pathlib.Path(path))
-    check_params(found.params, found.config, str(path))
+    check_shapes(found.params, parameters.expected_shapes(found.config), str(path))
+    if config and (differing := config.differences(found.config, "vocab_size", *_USE)):
+        raise CheckpointError(
+            f"{path} holds another model than T5Config asks for: {'; '.join(differing)}. Change "
+            "INITIAL_CHECKPOINT_PATH or the size's gin file."
+        )
     found = dataclasses.replace(found, vocabulary=vocabulary or found.vocabulary)
     if found.vocabulary is not None and found.vocabulary.vocab_size > found.config.vocab_size:
         raise CheckpointError(
@@ -146,36 +175,6 @@ def save_model(
     native.write_native(path, model.config, params, model.vocabulary, dtype=dtype)
 
 
-def fingerprint(model: FrozenModel) -> str:
-    """Tells base models apart: the same in every format, type and number of padded vocabulary rows.
-
-    A hash of the vocabulary's pieces but for the sentinels, which are in its file or behind it, and of
-    all parameters' names and values: of a vector all of them, of a matrix a corner, so that an XXL
-    model on a far disk is not read for it. Values are rounded to bfloat16 first.
-    """
-    pieces = map(model.vocabulary.piece, range(model.vocabulary.vocab_size))
-    text = "\n".join(piece for piece in pieces if not _SENTINEL.fullmatch(piece))
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(model.params):
-        x = model.params[name]
-        x = np.asarray(jax.device_get(x[...] if x.ndim == 1 else x[:8, :8]))
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(x.astype(jnp.bfloat16)).tobytes())
-    return digest.hexdigest()[:16]
-
-
-@functools.cache
-def expected_shapes(config: t5_config.T5Config) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of a model's parameters, without allocating them."""
-    tokens = jax.ShapeDtypeStruct((1, 1), jnp.int32)
-    variables = jax.eval_shape(
-        lambda key, x: network.T5(config).init(key, x, x, enable_dropout=False),
-        jax.random.key(0),
-        tokens,
-    )
-    return {name: x.shape for name, x in parameters.flatten(variables["params"]).items()}
-
-
 def random_params(config: t5_config.T5Config, seed: int) -> parameters.Flat:
     """Fresh parameters, for pre-training."""
     tokens = jnp.zeros((1, 1), jnp.int32)
@@ -185,21 +184,12 @@ def random_params(config: t5_config.T5Config, seed: int) -> parameters.Flat:
     return parameters.flatten(init(jax.random.key(seed)))
 
 
-def check_params(params: Mapping[str, Any], config: t5_config.T5Config, where: str) -> None:
-    """Raises a CheckpointError that lists missing, extra and misshapen names."""
-    expected = expected_shapes(config)
-    problems = [f"missing {name} {expected[name]}" for name in expected if name not in params]
-    problems += [
-        f"unexpected {name} {params[name].shape}" for name in params if name not in expected
-    ]
-    problems += [
-        f"{name}: expected {expected[name]}, found {x.shape}"
-        for name, x in params.items()
-        if name in expected and tuple(x.shape) != expected[name]
-    ]
-    if problems:
-        shown = "\n  ".join(problems[:20])
-        raise CheckpointError(
-            f"{where} does not hold the parameters of its T5Config "
-            f"({len(problems)} differences):\n  {shown}"
-        )
+def _hint(path: str | os.PathLike) -> str:
+    """What a path that is no model may have been meant for."""
+    path = pathlib.Path(path)
+    if (path / "best" / "config.json").is_file():
+        return f" A tuned model is in {path / 'best'}."
+    learned = ("best", "numpy_checkpoints", "prompt.safetensors", "adapter_config.json")
+    if path.is_file() or any((path / name).exists() for name in learned):
+        return " What a run learned is given as PROMPT_FILE."
+    return ""

@@ -11,12 +11,11 @@ import pathlib
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import msgpack
 import numpy as np
 import tensorstore as ts
 
-from prompt_tuning.checkpoints.stored import CheckpointError, Index, StoredArray
+from prompt_tuning.checkpoints.stored import CheckpointError, Index, StoredArray, floating
 
 CHUNK_BYTES = 64 * 2**20  # as T5X writes them
 RETRIES = 6  # about a minute, where TensorStore's own 32 are a quarter of an hour
@@ -62,7 +61,7 @@ def _open(spec: Spec) -> ts.Future:
 def _stored(opening: ts.Future, where: str) -> StoredArray:
     with reporting(where):
         array = opening.result()
-        dtype = floating(array.dtype.numpy_dtype)
+        dtype = floating(array.dtype.numpy_dtype, where)
 
     def read(index: Index) -> np.ndarray:
         # TensorStore takes no slice that ends past the array.
@@ -91,18 +90,13 @@ def write_array(folder: pathlib.Path, x: Any) -> Spec:
     return spec
 
 
-def floating(dtype: np.dtype) -> np.dtype:
-    """`dtype`, or ValueError where it is no floating-point type."""
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(f"expected floating-point numbers, found {dtype}")
-    return dtype
-
-
 @contextlib.contextmanager
 def reporting(where: str) -> Iterator[None]:
     """What TensorStore and msgpack raise, as an error that says where."""
     try:
         yield
+    except CheckpointError:
+        raise  # says where itself
     except (ValueError, TypeError, KeyError, OSError, msgpack.UnpackException) as error:
         raise CheckpointError(
             f"{where} cannot be read: {error}. Check INITIAL_CHECKPOINT_PATH."

@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import importlib
 import io
+import os
 import pathlib
 import re
 import tokenize
@@ -174,11 +175,22 @@ class _Reader:
         if argument:
             _check_known(name, argument)
             key = scope, name.split(".")[-1], argument
-            gin.bind_parameter((scope, name, argument), statement.value)
+            gin.bind_parameter((scope, name, argument), _expanded(statement.value))
         else:
             key = "/".join(filter(None, (scope, name))), MACRO, "value"
-            gin.bind_parameter(key, statement.value)
+            gin.bind_parameter(key, _expanded(statement.value))
         self.sources.places[key] = where
+
+
+def _expanded(value: Any) -> Any:
+    """The value with paths below ~ made whole, which the shell leaves as they are behind "="."""
+    if isinstance(value, dict):
+        return {key: _expanded(x) for key, x in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_expanded(x) for x in value)
+    if isinstance(value, str) and value.startswith("~/"):
+        return os.path.expanduser(value)
+    return value
 
 
 class _UnknownError(ValueError):

@@ -90,7 +90,10 @@ class SentencePieceVocabulary(_WithSentinels):
                 f"no SentencePiece model at {self.path}: check the vocabulary path"
             )
         model = self.path.read_bytes()
-        self._model = SentencePieceProcessor(model_proto=model)
+        try:
+            self._model = SentencePieceProcessor(model_proto=model)
+        except RuntimeError as error:
+            raise ValueError(f"{self.path}: expected a SentencePiece model ({error})") from error
         found = self._model.pad_id(), self._model.eos_id(), self._model.unk_id()
         if found != (PAD_ID, EOS_ID, UNK_ID):
             raise ValueError(

@@ -28,6 +28,11 @@ class Method:
         """Regexes of the names of the parameters that are trained."""
         return ()
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """What shapes do not tell of a method, and a run or prompt that goes on must have in common."""
+        return {}
+
     def hooks(self, base: weights.FrozenModel) -> network.Hooks:
         """Factories of the modules added to the network, by point."""
         del base

@@ -29,5 +29,14 @@ class ModelTuning(method.Method):
         weights.save_model(folder, base, trained)
 
     def read(self, base: weights.FrozenModel, path: pathlib.Path) -> parameters.Flat:
-        """The parameters of a tuned model's folder."""
-        return weights.open_model(path, dtype=base.config.dtype).params
+        """The parameters of a tuned model's folder; raises ValueError if it is not of this base."""
+        try:
+            tuned = weights.open_model(path, dtype=base.config.dtype, config=base.config)
+        except weights.CheckpointError as error:
+            raise ValueError(f"PROMPT_FILE: {error}") from error
+        if tuned.vocabulary.fingerprint != base.vocabulary.fingerprint:
+            raise ValueError(
+                f"PROMPT_FILE: {path} has the vocabulary {tuned.vocabulary.name}, its base model "
+                f"{base.vocabulary.name}. Change PROMPT_FILE or INITIAL_CHECKPOINT_PATH."
+            )
+        return tuned.params

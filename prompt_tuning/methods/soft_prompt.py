@@ -57,6 +57,10 @@ class SoftPrompt(method.Method):
     def trainable(self) -> tuple[str, ...]:
         return tuple(files.parameter(stack) for stack in self._lengths())
 
+    @property
+    def identity(self) -> dict[str, str]:
+        return {"location": self.location}
+
     def hooks(self, base: weights.FrozenModel) -> network.Hooks:
         """Where the prompts are joined; their values come from `initial`, here are only shapes."""
         del base
@@ -83,7 +87,7 @@ class SoftPrompt(method.Method):
 
     def initial(self, base: weights.FrozenModel, key: jax.Array) -> parameters.Flat:
         for path in getattr(self.initializer, "prompt_files", ()):
-            self._check_base(base, files.read_prompts(path).about, path)
+            self._check_base(base, files.read_prompts(path), path)
         keys = jax.random.split(key, 2)
         return {
             files.parameter(stack): self.initializer(
@@ -117,19 +121,37 @@ class SoftPrompt(method.Method):
             files.check_prompt(
                 found.arrays[files.parameter(stack)], path, length, base.config.d_model
             )
-        self._check_base(base, found.about, path)
+        self._check_base(base, found, path)
+        location = found.about.get("location", self.location)
+        if location != self.location:
+            raise ValueError(
+                f"PROMPT_FILE {path} was trained with SoftPrompt.location {location!r}, found "
+                f"{self.location!r}: change it."
+            )
         return found.arrays
 
     def _check_base(
-        self, base: weights.FrozenModel, about: Mapping[str, str], path: files.Path
+        self, base: weights.FrozenModel, prompts: files.Prompts, path: files.Path
     ) -> None:
-        """Raises ValueError for a prompt that says it was trained on another base model."""
-        if self.any_base_model or "fingerprint" not in about:
-            return
-        found = weights.fingerprint(base)
-        if found != about["fingerprint"]:
-            raise ValueError(
-                f"PROMPT_FILE {path} was trained on {about.get('base_model', 'a model')} (fingerprint "
-                f"{about['fingerprint']}), this model is {base.name} ({found}). Change PROMPT_FILE or "
-                "INITIAL_CHECKPOINT_PATH; SoftPrompt.any_base_model = True takes it as it is."
-            )
+        if not self.any_base_model:
+            check_base(base, prompts, f"PROMPT_FILE {path}", "SoftPrompt.any_base_model = True")
+
+
+def check_base(
+    base: weights.FrozenModel, prompts: files.Prompts, what: str, otherwise: str
+) -> None:
+    """Raises ValueError where prompts say that they were trained on another base model.
+
+    Args:
+      base: the model that they are to be used with.
+      prompts: as they were read.
+      what: the prompts, for the error.
+      otherwise: what its reader can set to use them all the same.
+    """
+    trained_on = prompts.about.get("fingerprint")
+    if trained_on is not None and trained_on != base.fingerprint:
+        raise ValueError(
+            f"{what} was trained on {prompts.about.get('base_model', 'a model')} (fingerprint "
+            f"{trained_on}), this model is {base.name} ({base.fingerprint}). Change the prompt or the "
+            f"model; {otherwise} takes it as it is."
+        )

@@ -13,14 +13,14 @@ import dataclasses
 import os
 import pathlib
 
-import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
 import safetensors
-from safetensors import numpy as safetensors_numpy
 
 from prompt_tuning import atomic
 from prompt_tuning.checkpoints import peft
+from prompt_tuning.checkpoints import tensors
 
 Path = str | os.PathLike
 Prompt = Float[Array, "P D"] | Float[np.ndarray, "P D"]
@@ -59,10 +59,7 @@ def write_prompt(path: Path, prompt: Prompt) -> None:
 
 def write_prompts(path: Path, prompts: Mapping[str, Prompt], about: Mapping[str, str]) -> None:
     """Writes prompts by parameter name, and what they were trained for, as safetensors."""
-    arrays = {name: np.asarray(jax.device_get(x), np.float32) for name, x in prompts.items()}
-    with atomic.writing(path) as partial:
-        safetensors_numpy.save_file(arrays, partial, metadata=dict(about))
-        partial.chmod(0o644)  # safetensors leaves it to its owner alone
+    tensors.write_file(pathlib.Path(path), prompts, "float32", about)
 
 
 def read_prompts(path: Path) -> Prompts:
@@ -134,11 +131,16 @@ def _read_described(path: pathlib.Path) -> Prompts:
 def check_prompt(
     prompt: np.ndarray, path: Path, length: int | None = None, width: int | None = None
 ) -> None:
-    """Raises ValueError unless the array read from `path` is [length, width]."""
+    """Raises ValueError unless the array read from `path` is [length, width], of finite numbers."""
     expected = f"[{length or 'P'}, {width or 'D'}]"
     problem = f"PROMPT_FILE {path}: expected a prompt {expected}, found shape {prompt.shape}"
     if prompt.ndim != 2 or 0 in prompt.shape:
         raise ValueError(f"{problem}. Change PROMPT_FILE.")
+    if not jnp.issubdtype(prompt.dtype, jnp.floating) or not np.isfinite(prompt).all():
+        raise ValueError(
+            f"PROMPT_FILE {path}: expected finite floating-point numbers, found {prompt.dtype} with "
+            f"{np.sum(~np.isfinite(prompt))} that are not. Change PROMPT_FILE."
+        )
     rows, columns = prompt.shape
     if width is not None and columns != width:
         raise ValueError(

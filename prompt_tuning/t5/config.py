@@ -79,6 +79,15 @@ class T5Config:
     def compute_dtype(self) -> jnp.dtype:
         return jnp.dtype(self.dtype)
 
+    def differences(self, other: "T5Config", *ignored: str) -> list[str]:
+        """Where `other` is not as this one says: "d_model: expected 16, found 32"."""
+        expected, found = dataclasses.asdict(self), dataclasses.asdict(other)
+        return [
+            f"{name}: expected {value!r}, found {found[name]!r}"
+            for name, value in expected.items()
+            if found[name] != value and name not in ignored
+        ]
+
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any], where: str) -> "T5Config":
         """Checks names before values; `where` says which file to look in."""

@@ -17,7 +17,6 @@ from t5x import checkpoints
 from t5x import utils
 import tensorflow as tf
 
-from prompt_tuning.checkpoints import weights
 from prompt_tuning.methods import learned
 from prompt_tuning.t5 import parameters
 from prompt_tuning.t5x import model
@@ -91,7 +90,8 @@ class LearnedFiles:
     @functools.cached_property
     def _about(self) -> dict[str, str]:
         base = self.adaptation.base
-        return {"base_model": base.name, "fingerprint": weights.fingerprint(base)}
+        about = {"base_model": base.name, "fingerprint": base.fingerprint}
+        return about | self.adaptation.method.identity
 
     def _write(self, trained: parameters.Flat, step: int) -> None:
         """By way of a local folder, for buckets; each file is complete or absent."""

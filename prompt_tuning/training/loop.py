@@ -115,7 +115,8 @@ def train(
       task_name: of what the batches are of; a run does not go on with another's.
 
     Raises:
-      ValueError: MODEL_DIR holds a run of another task, model, shape, seed or batch size.
+      ValueError: MODEL_DIR holds a run of another task, model, shape, seed or batch size, or its
+        newest save cannot be restored.
       Interrupted: Ctrl-C or SIGTERM came, and everything is saved.
       NotFiniteError: names the step and the batch's example ids. The last good
         state has been saved by then.
@@ -138,9 +139,16 @@ def train(
         training_step.make_train_step(model, optimizer, seed, accumulate), donate_argnums=0
     )
 
-    # Resume: the newest save, or the method's initialiser.
+    # Resume the newest save, which must be this run's, or start with the method's initialiser.
     best = Best()
-    identity = _identity(base, trained, task_name) | {"seed": seed, "batch": batches.batch_size}
+    identity = {
+        "task": task_name,
+        "model": base.fingerprint,
+        "trained": {name: list(x.shape) for name, x in sorted(trained.items())},
+        "seed": seed,
+        "batch": batches.batch_size,
+        **method.identity,
+    }
     notes = runs.latest_notes(model_dir / "checkpoints")
     if notes is not None:
         _check_identity(notes["run"], identity, model_dir)
@@ -164,10 +172,12 @@ def train(
             "score": score,
             "step": step,
             "config": configuration,
+            **method.identity,
         }
         known = {name: str(value) for name, value in about.items() if value is not None}
+        trained = jax.tree.map(sharding.whole, state.trained)
         if jax.process_index() == 0:
-            method.write(base, state.trained, model_dir / folder, known)
+            method.write(base, trained, model_dir / folder, known)
 
     def save() -> None:
         notes = {"best": dataclasses.asdict(best), "run": identity, "config": configuration}
@@ -226,24 +236,13 @@ def train(
     return Result(step, state.trained, best)
 
 
-def _identity(
-    base: weights.FrozenModel, trained: parameters.Flat, task_name: str | None
-) -> dict[str, Any]:
-    """What a run that goes on must have in common with its first part."""
-    return {
-        "task": task_name,
-        "model": weights.fingerprint(base),
-        "trained": {name: list(x.shape) for name, x in sorted(trained.items())},
-    }
-
-
 def _check_identity(
     saved: Mapping[str, Any], identity: Mapping[str, Any], model_dir: pathlib.Path
 ) -> None:
     """Raises ValueError where the run in MODEL_DIR is not this one."""
-    differing = [name for name in identity if saved[name] != identity[name]]
+    differing = [name for name in identity if saved.get(name) != identity[name]]
     if differing:
-        was, now = ({name: values[name] for name in differing} for values in (saved, identity))
+        was, now = ({name: values.get(name) for name in differing} for values in (saved, identity))
         raise ValueError(
             f"{model_dir} holds another run: it had {was}, this one has {now}. Give another "
             "MODEL_DIR, or the configuration of that run (config.gin)."

@@ -10,6 +10,7 @@ from typing import Any
 
 from flax.linen import partitioning
 import jax
+from jax.experimental import multihost_utils
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
@@ -123,6 +124,13 @@ def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Arra
         name: jax.make_array_from_process_local_data(batch_rows(mesh), x)
         for name, x in batch.items()
     }
+
+
+def whole(x: jax.Array) -> jax.Array | np.ndarray:
+    """The array with all its parts at hand; all processes must ask for it."""
+    if x.is_fully_addressable or x.is_fully_replicated:
+        return x
+    return multihost_utils.process_allgather(x, tiled=True)
 
 
 def put_state(state: Any, mesh: Mesh) -> Any:

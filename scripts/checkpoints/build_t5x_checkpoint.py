@@ -13,6 +13,7 @@ import pathlib
 import common
 from prompt_tuning.checkpoints import t5x
 from prompt_tuning.checkpoints.stored import Checkpoint
+from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import files
 
 
@@ -20,21 +21,16 @@ def check(prompts: files.Prompts, base: Checkpoint, args) -> None:
     """Raises ValueError unless the prompts fit the model and, if they say so, are its own."""
     for prompt in prompts.arrays.values():
         files.check_prompt(prompt, args.prompt, width=base.config.d_model)
-    expected = prompts.about.get("fingerprint")
-    if expected is None or args.any_base_model:
+    if "fingerprint" not in prompts.about or args.any_base_model:
         return
     if base.vocabulary is None:
         raise ValueError(
             f"BASE: {args.base} brings no vocabulary, without which it cannot be told whether PROMPT "
             "belongs to it: give --vocabulary_file, or --any_base_model."
         )
-    found = common.fingerprint(base)
-    if found != expected:
-        raise ValueError(
-            f"PROMPT: {args.prompt} was trained on {prompts.about.get('base_model', 'a model')} "
-            f"(fingerprint {expected}), {args.base} is another ({found}): change BASE, or give "
-            "--any_base_model."
-        )
+    soft_prompt.check_base(
+        common.frozen(base, args.base), prompts, f"PROMPT: {args.prompt}", "--any_base_model"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -123,11 +123,9 @@ def new(out: pathlib.Path) -> Iterator[pathlib.Path]:
         partial.unlink(missing_ok=True)
 
 
-def fingerprint(model: Checkpoint) -> str:
-    """`weights.fingerprint`, of a model that has a vocabulary."""
-    return weights.fingerprint(
-        weights.FrozenModel("", model.config, dict(model.params), model.vocabulary)
-    )
+def frozen(model: Checkpoint, name: str) -> weights.FrozenModel:
+    """A model that has a vocabulary, as what is learned on it knows it."""
+    return weights.FrozenModel(name, model.config, dict(model.params), model.vocabulary)
 
 
 def parser(description: str) -> argparse.ArgumentParser:

@@ -68,7 +68,7 @@ def compare_models(a: Checkpoint, b: Checkpoint) -> list[str]:
         return lines
     if a.vocabulary.fingerprint != b.vocabulary.fingerprint:
         lines.append(f"vocabularies differ: {a.vocabulary.name}, {b.vocabulary.name}")
-    one, other = common.fingerprint(a), common.fingerprint(b)
+    one, other = (common.frozen(x, "").fingerprint for x in (a, b))
     print(f"fingerprints {'agree' if one == other else 'differ'}: {one}, {other}")
     return lines
 

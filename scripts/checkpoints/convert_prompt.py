@@ -42,8 +42,14 @@ def base_model(prompts: files.Prompts, given: str | None) -> str:
             "--to peft needs --base_model: a model's name at Hugging Face or its folder."
         )
     if os.path.isdir(name):
-        config = common.find_model(name, "--base_model").model.config
-        files.check_prompt(encoder_prompt(prompts, "peft"), "IN", width=config.d_model)
+        found = common.find_model(name, "--base_model")
+        if found.format != "hugging_face":
+            raise ValueError(
+                f"--base_model: PEFT needs a model in Hugging Face's format, found "
+                f"{common.FORMATS[found.format]} at {name}: convert_checkpoint.py makes one."
+            )
+        width = found.model.config.d_model
+        files.check_prompt(encoder_prompt(prompts, "peft"), "IN", width=width)
     return name
 
 

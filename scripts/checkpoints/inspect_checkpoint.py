@@ -36,7 +36,7 @@ def show_model(model: Checkpoint, args) -> None:
     print(f"{model.config}\nvocabulary: {ids}")
     print(f"parameters: {sum(x.size for x in params.values()):,}, {', '.join(dtypes)}")
     if args.fingerprint:
-        print(f"fingerprint: {common.fingerprint(model)}")
+        print(f"fingerprint: {common.frozen(model, '').fingerprint}")
     heads = ["name", "shape", "type", *(("mean", "std", "norm") if args.values else ())]
     rows = [
         [name, str(list(x.shape)), str(x.dtype), *(statistics(x) if args.values else ())]

@@ -11,9 +11,9 @@ import pytest
 
 from prompt_tuning.checkpoints import hugging_face_names
 from prompt_tuning.checkpoints import native
-from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import vocabulary
 from prompt_tuning.t5 import config as t5_config
+from prompt_tuning.t5 import parameters
 
 # 90 million parameters, 358 MB in float32, of which the vocabulary's table is 66 MB.
 CONFIG = t5_config.t5_1_1("small", num_encoder_layers=8, num_decoder_layers=8, d_ff=1536)
@@ -51,7 +51,7 @@ MEASURE = """
 def folders(tmp_path_factory):
     """The same zeros in the project's format and in Hugging Face's, as files with holes."""
     names = hugging_face_names.names_of(CONFIG)
-    shapes = weights.expected_shapes(CONFIG)
+    shapes = parameters.expected_shapes(CONFIG)
     found = {}
     for kind in ("native", "hugging_face"):
         folder = found[kind] = tmp_path_factory.mktemp(kind)

@@ -43,6 +43,19 @@ def test_what_is_saved_is_restored_and_the_last_are_kept(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, found, make_state(3, 3, (3, 4)))
 
 
+def test_a_save_of_another_optimizer_and_a_damaged_one_are_named(tmp_path):
+    checkpoints = runs.RunCheckpoints(tmp_path)
+    checkpoints.save(make_state(step=4, shape=(3, 4)), {"step": 4})
+    checkpoints.close()
+    optimizer = optimizers.freeze(optimizers.adamw(0.1), (NAME,))
+    other = training_step.TrainState.create({NAME: jnp.zeros((3, 4))}, optimizer)
+    with pytest.raises(ValueError, match=rf"(?s){tmp_path}/4 cannot be restored.*OPTIMIZER"):
+        runs.RunCheckpoints(tmp_path).restore(other)
+    (tmp_path / "4/notes/metadata").write_text("{half")
+    with pytest.raises(ValueError, match=rf"(?s){tmp_path}/4 cannot be restored.*delete it"):
+        runs.latest_notes(tmp_path)
+
+
 @pytest.mark.parametrize("folder", ["absent", "empty"])
 def test_no_save_is_no_notes(tmp_path, folder):
     (tmp_path / "empty").mkdir()

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors import numpy as safetensors_numpy
 
 from prompt_tuning.checkpoints import stored
 from prompt_tuning.checkpoints import tensors
@@ -49,6 +50,21 @@ def test_a_part_is_read_alone(tmp_path):
     np.testing.assert_array_equal(np.asarray(found.T), x.T)
     assert found.astype(jnp.bfloat16)[:1].dtype == jnp.bfloat16
     assert (found.shape, found.T.shape, found.size, len(found)) == ((4, 6), (6, 4), 24, 4)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, bool, "float8_e4m3fn"])
+def test_quantised_arrays_are_refused_by_name(tmp_path, dtype):
+    x = np.ones((2, 2)).astype(jnp.dtype(dtype))
+    safetensors_numpy.save_file({"x": x}, tmp_path / tensors.FILE)
+    with pytest.raises(stored.CheckpointError, match="safetensors: x: expected floating-point"):
+        tensors.read_tensors(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{bad", "", "[1]", "3", "{}"])
+def test_an_index_that_is_none_is_named(tmp_path, content):
+    (tmp_path / tensors.INDEX).write_text(content)
+    with pytest.raises(stored.CheckpointError, match="model.safetensors.index.json"):
+        tensors.read_tensors(tmp_path)
 
 
 def test_a_lost_part_and_a_lost_array_are_named(tmp_path):

@@ -89,26 +89,33 @@ def test_a_byte_vocabulary_is_kept(tmp_path):
 
 
 def test_a_fingerprint_tells_models_apart_and_nothing_else(model):
-    same = weights.fingerprint(model)
+    same = model.fingerprint
     params = {name: np.asarray(x) for name, x in model.params.items()}
     rounded = {name: x.astype(jnp.bfloat16) for name, x in params.items()}
-    assert weights.fingerprint(dataclasses.replace(model, params=rounded)) == same
+    assert dataclasses.replace(model, params=rounded).fingerprint == same
     padded = params | {
         "token_embedder/embedding": np.pad(params["token_embedder/embedding"], ((0, 28), (0, 0))),
         "decoder/logits_dense/kernel": np.pad(
             params["decoder/logits_dense/kernel"], ((0, 0), (0, 28))
         ),
     }
-    assert weights.fingerprint(dataclasses.replace(model, params=padded)) == same
+    assert dataclasses.replace(model, params=padded).fingerprint == same
     sentinels = vocabulary.SentencePieceVocabulary(model.vocabulary.path, extra_ids=0)
-    assert weights.fingerprint(dataclasses.replace(model, vocabulary=sentinels)) == same
+    assert dataclasses.replace(model, vocabulary=sentinels).fingerprint == same
+    looked_at = ("relpos_bias/rel_embedding", "decoder_norm/scale", "layer_norm/scale")
     for name, x in params.items():
-        changed = dataclasses.replace(model, params=params | {name: x + 0.125})
-        assert weights.fingerprint(changed) != same, name
+        if name.startswith("decoder/layers_1/") or name.endswith(looked_at):
+            changed = dataclasses.replace(model, params=params | {name: x + 0.125})
+            assert changed.fingerprint != same, name
+    for change in (dict(relpos_max_distance=9), dict(activation="relu")):
+        config = dataclasses.replace(model.config, **change)
+        assert dataclasses.replace(model, config=config).fingerprint != same
+    used = dataclasses.replace(model.config, dtype="bfloat16", dropout_rate=0.1)
+    assert dataclasses.replace(model, config=used).fingerprint == same
     other = dataclasses.replace(model, vocabulary=vocabulary.ByteVocabulary())
-    assert weights.fingerprint(other) != same
+    assert other.fingerprint != same
 
 
 def test_a_saved_model_has_the_fingerprint_of_the_one_in_memory(tmp_path, model):
     weights.save_model(tmp_path, model, model.params)
-    assert weights.fingerprint(weights.open_model(tmp_path)) == weights.fingerprint(model)
+    assert weights.open_model(tmp_path).fingerprint == model.fingerprint

@@ -15,6 +15,7 @@ from prompt_tuning.cli import dry_run
 from prompt_tuning.methods import model_tuning
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.training import partition
+from prompt_tuning.t5 import parameters
 
 LONG_LABELS = "--gin.TASK_FEATURE_LENGTHS={'inputs': 16, 'targets': 1}"
 
@@ -74,7 +75,7 @@ def _shapes():
     tiny = config.T5Config(4096, 16, 2, 8, 32, 2, 2)
     return {
         name: jax.ShapeDtypeStruct(shape, jnp.float32)
-        for name, shape in weights.expected_shapes(tiny).items()
+        for name, shape in parameters.expected_shapes(tiny).items()
     }
 
 

@@ -33,6 +33,14 @@ def test_later_files_win_and_flags_win_over_files(write):
     assert [macro(name) for name in ("SEED", "BATCH_SIZE", "TRAIN_STEPS")] == [3, 2, 1]
 
 
+def test_paths_below_home_are_made_whole(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    read(MODEL_DIR="~/runs/a", PROMPT_FILE="['~/b', '/c', 'd~/e']", DATA_FILES="{'train': '~/f'}")
+    assert macro("MODEL_DIR") == "/home/someone/runs/a"
+    assert macro("PROMPT_FILE") == ["/home/someone/b", "/c", "d~/e"]
+    assert macro("DATA_FILES") == {"train": "/home/someone/f"}
+
+
 def test_every_reading_starts_anew(write):
     read(write("a.gin", "SEED = 1"))
     read()

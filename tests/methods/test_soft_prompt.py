@@ -6,7 +6,6 @@ import jax
 import numpy as np
 import pytest
 
-from prompt_tuning.checkpoints import weights
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import files
 from prompt_tuning.prompts import initializers
@@ -70,7 +69,7 @@ def test_a_folder_with_prompts_that_the_method_lacks(base, tmp_path):
 def test_a_prompt_of_another_base_model_is_refused_unless_forced(base, tmp_path):
     method = soft_prompt.SoftPrompt(3, UNIFORM)
     trained = method.initial(base, jax.random.key(1))
-    about = {"base_model": base.name, "fingerprint": weights.fingerprint(base)}
+    about = {"base_model": base.name, "fingerprint": base.fingerprint}
     method.write(base, trained, tmp_path, about)
     other = dataclasses.replace(models.tiny_model(seed=1), name="other")
     method.read(base, tmp_path)
@@ -85,6 +84,14 @@ def test_a_prompt_of_another_base_model_is_refused_unless_forced(base, tmp_path)
             started.initial(other, jax.random.key(0))
     # The original's format has no place to say it.
     method.read(other, tmp_path / "encoder.prompt.prompt.prompt")
+
+
+def test_a_prompt_of_another_place_is_refused(base, tmp_path):
+    method = soft_prompt.SoftPrompt(3, UNIFORM, location="end")
+    method.write(base, method.initial(base, jax.random.key(1)), tmp_path, method.identity)
+    method.read(base, tmp_path)
+    with pytest.raises(ValueError, match="trained with SoftPrompt.location 'end', found 'front'"):
+        soft_prompt.SoftPrompt(3, UNIFORM).read(base, tmp_path)
 
 
 def test_a_prompt_that_does_not_fit_names_what_to_change(base, tmp_path):

@@ -85,6 +85,32 @@ def test_other_files_are_no_prompts(tmp_path, content, message):
         files.read_prompt(path)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_numbers_that_are_none_are_no_prompt(tmp_path, bad):
+    prompt = PROMPT.copy()
+    prompt[1, 2] = bad
+    files.write_prompt(tmp_path / "prompt.npy", prompt)
+    with pytest.raises(
+        ValueError, match="finite floating-point numbers, found float32 with 1 that"
+    ):
+        files.read_prompt(tmp_path / "prompt.npy")
+
+
+def test_what_a_prompt_was_trained_for_goes_with_it(tmp_path):
+    prompts = {files.parameter(stack): PROMPT for stack in ("encoder", "decoder")}
+    about = {"task": "spam", "step": "3", "config": "a = 1\nb = 2"}
+    files.write_prompts(tmp_path / "prompt.safetensors", prompts, about)
+    for path in (tmp_path, tmp_path / "prompt.safetensors"):
+        found = files.read_prompts(path)
+        assert found.about == about and found.arrays.keys() == prompts.keys()
+        np.testing.assert_array_equal(files.read_prompt(path), PROMPT)
+
+
+def test_a_folder_without_a_prompt(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no prompt in .*encoder.prompt.prompt.prompt"):
+        files.read_prompts(tmp_path)
+
+
 def test_an_archive_is_no_prompt(tmp_path):
     path = tmp_path / "prompt.npz"
     np.savez(path, PROMPT)

@@ -138,7 +138,7 @@ def test_another_configuration_or_vocabulary_is_another_model(run, model_folder,
     said = run("compare_checkpoints", model_folder, tmp_path / "extra_ids", code=1)
     assert "vocabularies differ" in said and "0 differ" in said
     said = run("compare_checkpoints", model_folder, tmp_path / "activation", code=1)
-    assert "T5Config.activation differs: gelu, relu" in said and "fingerprints agree" in said
+    assert "T5Config.activation differs: gelu, relu" in said and "fingerprints differ" in said
 
 
 def test_prompts_are_compared(run, prompt, tmp_path):
@@ -170,7 +170,7 @@ def test_a_model_is_shown_without_reading_it(run, model_folder, monkeypatch):
     assert [float(number) for number in line.split()[-3:]] == pytest.approx(
         [x.mean(), x.std(), np.sqrt(np.square(x).sum())], rel=1e-3
     )
-    assert weights.fingerprint(weights.open_model(model_folder)) in values
+    assert weights.open_model(model_folder).fingerprint in values
 
     def refuse(*_):
         raise AssertionError("a value was read")
@@ -215,18 +215,19 @@ def test_bfloat16_is_extracted_as_float32(run, model_folder, tmp_path):
 
 def test_a_prompt_goes_through_all_forms_unchanged(run, prompt, model_folder, tmp_path):
     here, base = prompt, ("--base_model", "google/t5-base-lm-adapt")
+    run("convert_checkpoint", model_folder, tmp_path / "model", "--to", "hugging_face")
     for out, to, *options in (
         ("a.safetensors", "safetensors"),
         ("peft", "peft", *base),
         ("b.npy", "numpy"),
-        ("c", "peft", "--base_model", model_folder),
+        ("c", "peft", "--base_model", tmp_path / "model"),
         ("d.safetensors", "safetensors"),
     ):
         run("convert_prompt", here, tmp_path / out, "--to", to, *options)
         here = tmp_path / out
         np.testing.assert_array_equal(files.read_prompt(here), PROMPT)
         assert "A and B are the same" in run("compare_checkpoints", prompt, here)
-    assert files.read_prompts(here).about["base_model"] == str(model_folder)
+    assert files.read_prompts(here).about["base_model"] == str(tmp_path / "model")
     config = json.loads((tmp_path / "peft/adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == base[1]
 
@@ -251,7 +252,7 @@ def test_a_t5x_checkpoint_is_built_and_taken_apart(run, model_folder, prompt, tm
 
 
 def test_a_prompt_of_another_model_is_refused(run, model_folder, vocabulary, tmp_path):
-    fingerprint = weights.fingerprint(weights.open_model(model_folder))
+    fingerprint = weights.open_model(model_folder).fingerprint
     for name, about in (("own", fingerprint), ("other", "0" * 16)):
         path = tmp_path / f"{name}.safetensors"
         files.write_prompts(path, {ENCODER: PROMPT}, {"fingerprint": about})
@@ -289,6 +290,8 @@ def test_errors_name_what_to_change(run, model_folder, prompt, tmp_path):
     both = tmp_path / "both.safetensors"
     files.write_prompts(both, {ENCODER: PROMPT, DECODER: PROMPT}, {})
     run("convert_checkpoint", model_folder, tmp_path / "t5x", "--to", "t5x", "--step", 3)
+    theirs = tmp_path / "theirs"
+    run("convert_checkpoint", model_folder, theirs, "--to", "hugging_face")
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.model").write_text("no SentencePiece model")
     bare, out = tmp_path / "t5x/checkpoint_3", tmp_path / "out"
@@ -306,7 +309,8 @@ def test_errors_name_what_to_change(run, model_folder, prompt, tmp_path):
         ("checkpoint_3", "convert_checkpoint", tmp_path / "t5x", out, "--to", "hugging_face"),
         ("IN: expected prompts", "convert_prompt", model_folder, out, "--to", "numpy"),
         ("--base_model", "convert_prompt", prompt, out, "--to", "peft"),
-        ("width", "convert_prompt", tmp_path / "wide.npy", out, "--to", "peft", "--base_model", model_folder),
+        ("width", "convert_prompt", tmp_path / "wide.npy", out, "--to", "peft", "--base_model", theirs),
+        ("Hugging Face's format", "convert_prompt", prompt, out, "--to", "peft", "--base_model", model_folder),
         ("--to safetensors", "convert_prompt", both, out, "--to", "numpy"),
         (".safetensors", "convert_prompt", both, out, "--to", "safetensors"),
         ("A: there is no", "compare_checkpoints", tmp_path / "no", prompt),

@@ -1,0 +1,43 @@
+"""Model tuning writes a model, and reads one of its own base only."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from prompt_tuning.data import vocabulary
+from prompt_tuning.methods import model_tuning
+from tests import models
+
+METHOD = model_tuning.ModelTuning()
+
+
+def test_what_is_written_is_read(tmp_path):
+    base = models.tiny_model()
+    METHOD.write(base, base.params, tmp_path, {})
+    rounded = {name: x.astype("bfloat16") for name, x in base.params.items()}
+    found = {name: np.asarray(x) for name, x in METHOD.read(base, tmp_path).items()}
+    jax.tree.map(np.testing.assert_array_equal, found, rounded)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(d_model=8), "d_model: expected 16, found 8"),
+        (dict(activation="relu"), "activation: expected 'gelu', found 'relu'"),
+    ],
+)
+def test_a_model_of_another_base_is_refused(tmp_path, change, message):
+    other = models.tiny_model(**change)
+    METHOD.write(other, other.params, tmp_path, {})
+    with pytest.raises(ValueError, match=f"PROMPT_FILE: .*{message}"):
+        METHOD.read(models.tiny_model(), tmp_path)
+
+
+def test_a_model_with_another_vocabulary_is_refused(tmp_path):
+    base = models.tiny_model()
+    other = dataclasses.replace(base, vocabulary=vocabulary.ByteVocabulary(extra_ids=9))
+    METHOD.write(other, other.params, tmp_path, {})
+    with pytest.raises(ValueError, match="PROMPT_FILE: .*vocabulary bytes.9.*bytes.0"):
+        METHOD.read(base, tmp_path)
