@@ -136,7 +136,10 @@ def train(
     optimizer = optimizers.freeze(optimizer, method.trainable)
     state = sharding.put_state(training_step.TrainState.create(trained, optimizer), mesh)
     train_step = jax.jit(
-        training_step.make_train_step(model, optimizer, seed, accumulate), donate_argnums=0
+        training_step.make_train_step(model, optimizer, seed, accumulate),
+        donate_argnums=0,
+        # The state stays where it was put, or the second step would be compiled anew.
+        out_shardings=(jax.tree.map(lambda x: x.sharding, state), None),
     )
 
     # Resume the newest save, which must be this run's, or start with the method's initialiser.

@@ -20,6 +20,7 @@ from prompt_tuning.prompts import files
 from prompt_tuning.prompts import initializers
 from prompt_tuning.training import loop
 from prompt_tuning.training import optimizers
+from prompt_tuning.training import sharding
 from tests import models
 
 METHOD = soft_prompt.SoftPrompt(length=2, initializer=initializers.Uniform())
@@ -55,6 +56,11 @@ def test_a_run_that_stopped_goes_on_to_the_same_numbers(tmp_path, method):
     parts = run(tmp_path / "parts", 7, method)
     assert whole.step == parts.step == 7
     jax.tree.map(np.testing.assert_array_equal, whole.trained, parts.trained)
+
+
+def test_the_state_stays_where_it_was_put(tmp_path):
+    trained = run(tmp_path, 2, layout=sharding.Layout(shard_frozen=True)).trained
+    assert all(x.sharding.is_fully_replicated for x in trained.values())
 
 
 def test_prompt_files_at_every_save_and_nothing_of_the_frozen_model(tmp_path):
