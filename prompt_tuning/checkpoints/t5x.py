@@ -173,6 +173,11 @@ def _read_ocdbt(path: str) -> dict[str, StoredArray]:
     with zarr.reporting(f"{path}/{OCDBT}"):
         found = zarr.keys(zarr.open_store(database), "target.", "target/")
     names = [key.removesuffix("/.zarray") for key in found if key.endswith("/.zarray")]
+    if not names:
+        raise CheckpointError(
+            f"{path}/state holds no model (no array under target). The MODEL_DIR of a run of this "
+            "project is given as PROMPT_FILE."
+        )
     return zarr.open_arrays(
         path,
         {

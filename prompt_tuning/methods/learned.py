@@ -100,5 +100,6 @@ def find_learned(path: Path) -> pathlib.Path:
         for save in path.glob("numpy_checkpoints/checkpoint_*")
         if save.name.split("_")[1].isdigit()
     ]
-    saves.sort(key=lambda save: int(save.name.split("_")[1]))
-    return next((found for found in [path / "best", *reversed(saves)] if found.is_dir()), path)
+    saves.sort(key=lambda save: int(save.name.split("_")[1]), reverse=True)
+    found = (save for save in [path / "best", *saves] if save.is_dir() and any(save.iterdir()))
+    return next(found, path)

@@ -3,6 +3,7 @@
     encoder.prompt.prompt.prompt   a float32 [P, D] array in NumPy's format, as the original writes it
     prompt.safetensors             all of a method's prompts, and what they were trained for
     adapter_config.json, adapter_model.safetensors   PEFT's (checkpoints/peft.py)
+    checkpoint, target.…/          a T5X checkpoint with prompts among its parameters (checkpoints/t5x.py)
 
 Nothing is unpickled, and a file is complete or absent. Whether a prompt fits its base model is for
 methods/soft_prompt.py to say.
@@ -20,6 +21,7 @@ import safetensors
 
 from prompt_tuning import atomic
 from prompt_tuning.checkpoints import peft
+from prompt_tuning.checkpoints import t5x
 from prompt_tuning.checkpoints import tensors
 
 Path = str | os.PathLike
@@ -63,7 +65,7 @@ def write_prompts(path: Path, prompts: Mapping[str, Prompt], about: Mapping[str,
 
 
 def read_prompts(path: Path) -> Prompts:
-    """The prompts in a file, or in a folder that a run or PEFT wrote.
+    """The prompts in a file, or in a folder that a run, PEFT or T5X wrote.
 
     A NumPy file of any name but the decoder's holds the encoder's prompt.
 
@@ -98,6 +100,9 @@ def _read_folder(folder: pathlib.Path) -> Prompts:
     if peft.is_adapter(folder):
         prompt, about = peft.read_adapter(folder)
         return Prompts({parameter("encoder"): prompt}, about)
+    if t5x.is_t5x(str(folder)):
+        prompts = t5x.read_t5x_prompt(str(folder)).items()
+        return Prompts({name: x.astype(np.float32) for name, x in prompts}, {})
     if (folder / DESCRIBED).is_file():
         return _read_described(folder / DESCRIBED)
     arrays = {}

@@ -18,6 +18,7 @@ import common
 from prompt_tuning.checkpoints import hugging_face
 from prompt_tuning.checkpoints import native
 from prompt_tuning.checkpoints import t5x
+from prompt_tuning.checkpoints import t5x_config
 from prompt_tuning.checkpoints.stored import Checkpoint
 from prompt_tuning.t5.config import DTYPES
 
@@ -59,6 +60,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     with common.short_errors(parser):
         found = common.find_model(args.path, "IN", common.vocabulary(args))
         check(found.model, args)
+        if "t5x" in (found.format, args.to):
+            untold = {name: getattr(found.model.config, name) for name in t5x_config.UNTOLD}
+            print(f"Not in a T5X checkpoint, which is read as T5X's published models: {untold}")
         with common.new(args.out) as folder:
             write(folder, found.model, args)
     print(f"{args.out}: {common.FORMATS[args.to]}")

@@ -24,6 +24,12 @@ def test_the_newest_save_is_taken(run):
     assert learned.find_learned(run) == run / "numpy_checkpoints" / "checkpoint_100"
 
 
+def test_a_folder_with_nothing_in_it_hides_no_save(run):
+    (run / "best").mkdir()
+    (run / "numpy_checkpoints/checkpoint_300").mkdir()
+    assert learned.find_learned(run) == run / "numpy_checkpoints" / "checkpoint_100"
+
+
 def test_the_best_one_is_preferred(run):
     files.write_prompt(run / "best" / NAME, np.zeros((3, 16), np.float32))
     assert learned.find_learned(run) == run / "best"

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from prompt_tuning.checkpoints import t5x
 from prompt_tuning.prompts import files
 
 RELEASED = pathlib.Path(__file__).parents[1] / "fixtures" / "released_prompts" / "rte.npy"
@@ -109,6 +110,13 @@ def test_what_a_prompt_was_trained_for_goes_with_it(tmp_path):
 def test_a_folder_without_a_prompt(tmp_path):
     with pytest.raises(FileNotFoundError, match="no prompt in .*encoder.prompt.prompt.prompt"):
         files.read_prompts(tmp_path)
+
+
+def test_a_t5x_checkpoint_with_a_prompt(tmp_path):
+    t5x.write_t5x(tmp_path, 7, {files.parameter("encoder"): PROMPT, "x": np.ones(2, np.float32)})
+    found = files.read_prompts(tmp_path / "checkpoint_7")
+    assert list(found.arrays) == [files.parameter("encoder")]
+    np.testing.assert_array_equal(files.read_prompt(tmp_path / "checkpoint_7"), PROMPT)
 
 
 def test_an_archive_is_no_prompt(tmp_path):
