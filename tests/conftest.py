@@ -7,7 +7,7 @@ import pytest
 from prompt_tuning import models
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data.vocabulary import SentencePieceVocabulary
-from prompt_tuning.t5 import config as t5_config
+from tests import models as tiny
 
 jax.config.update("jax_num_cpu_devices", 8)
 
@@ -19,15 +19,7 @@ hypothesis.settings.load_profile("shared_machine")
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory):
     """A tiny random T5 with the shipped vocabulary, as INITIAL_CHECKPOINT_PATH takes it."""
-    config = t5_config.T5Config(
-        vocab_size=4096,
-        d_model=16,
-        num_heads=2,
-        head_dim=8,
-        d_ff=32,
-        num_encoder_layers=2,
-        num_decoder_layers=2,
-    )
+    config = tiny.tiny_config(vocab_size=4096, num_heads=2, head_dim=8)
     vocabulary = SentencePieceVocabulary(models.ASSETS / "pocket_t5" / "vocabulary.model", 32)
     params = weights.random_params(config, seed=0)
     folder = tmp_path_factory.mktemp("tiny_t5")

@@ -21,6 +21,7 @@ from safetensors import numpy as safetensors_numpy
 
 from prompt_tuning import atomic
 from prompt_tuning.checkpoints import tensors
+from prompt_tuning.checkpoints.stored import CheckpointError, read_json
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -75,11 +76,9 @@ def write_adapter(
 
 def _read_config(file: pathlib.Path) -> Mapping[str, Any]:
     try:
-        config = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"PROMPT_FILE {file} cannot be read: {error}.") from error
-    if not isinstance(config, Mapping):
-        raise ValueError(f"PROMPT_FILE {file}: expected an object, found {type(config).__name__}.")
+        config = read_json(file)
+    except CheckpointError as error:
+        raise ValueError(f"PROMPT_FILE {error}") from error
     for name, expected in _KIND.items():
         if config.get(name) != expected:
             raise ValueError(

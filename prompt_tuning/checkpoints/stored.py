@@ -33,7 +33,7 @@ def read_json(file: pathlib.Path, *required: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{file} cannot be read: {error}.") from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{file}: expected a JSON object, found {type(content).__name__}.")
+        raise CheckpointError(f"{file}: expected an object, found {type(content).__name__}.")
     if missing := [key for key in required if key not in content]:
         raise CheckpointError(f"{file} lacks {', '.join(missing)}.")
     return content

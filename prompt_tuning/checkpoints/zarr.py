@@ -64,10 +64,8 @@ def _stored(opening: ts.Future, where: str) -> StoredArray:
         dtype = floating(array.dtype.numpy_dtype, where)
 
     def read(index: Index) -> np.ndarray:
-        # TensorStore takes no slice that ends past the array.
-        bounded = tuple(slice(*part.indices(size)) for part, size in zip(index, array.shape))
         with reporting(where):
-            return array[bounded].read().result()
+            return array[index].read().result()
 
     return StoredArray(array.shape, dtype, read)
 

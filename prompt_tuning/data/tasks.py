@@ -101,11 +101,7 @@ class ExamplesTask:
     def check(self, split: str, vocabulary: Vocabulary) -> None:
         """Raises DataError where the task does not have the split, or is not for the vocabulary."""
         del vocabulary
-        if split not in self.splits:
-            raise DataError(
-                f"task {self.name} has no split {split!r}, only {', '.join(self.splits)}"
-                f"{nearest(split, list(self.splits))}"
-            )
+        check_split(self, split)
 
     def identity(self, split: str) -> dict[str, object]:
         """What else the examples depend on: the task's definition and the content of its sources,
@@ -139,6 +135,15 @@ class ExamplesTask:
         """Rows over shuffled epochs of the split's examples."""
         examples = load_examples(self, split, vocabulary, inputs_length, targets_length, cache_dir)
         return ExampleRows(examples, seed, shuffle)
+
+
+def check_split(task: Task, split: str) -> None:
+    """Raises DataError where the task does not have the split."""
+    if split not in task.splits:
+        raise DataError(
+            f"task {task.name} has no split {split!r}, only {', '.join(task.splits)}"
+            f"{nearest(split, list(task.splits))}"
+        )
 
 
 def load_examples(
@@ -192,10 +197,7 @@ class TextTask:
         cache_dir: PathLike | None = None,
     ) -> TextRows:
         """Corrupted chunks of the split's text; with `shuffle` off always the same."""
-        if split not in self.files:
-            raise DataError(
-                f"task {self.name} has no split {split!r}, only {', '.join(self.files)}"
-            )
+        check_split(self, split)
         tokens = load_tokens(self.files[split], vocabulary, cache_dir)
         objective = self.objective(vocabulary, inputs_length, targets_length)
         return TextRows(tokens, objective, seed, shuffle, self.name)

@@ -7,21 +7,13 @@ import sys
 
 import pytest
 
-from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import network
+from tests import models as tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
 STEP = 1_100_000  # as the public LM-adapted checkpoints
 PROMPT_LENGTH, SEED, BATCH_SIZE = 5, 7, 8
-CONFIG = t5_config.T5Config(
-    vocab_size=4096,
-    d_model=16,
-    num_heads=2,
-    head_dim=8,
-    d_ff=32,
-    num_encoder_layers=2,
-    num_decoder_layers=2,
-)
+CONFIG = tiny.tiny_config(vocab_size=4096, num_heads=2, head_dim=8)
 
 
 @pytest.fixture(scope="session")

@@ -7,15 +7,15 @@ The objectives are data/objectives.py's part, how text becomes rows data/text.py
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 from jaxtyping import Int
 
 from prompt_tuning.data import objectives
+from prompt_tuning.data.benchmarks.rows import tfds_reader
 from prompt_tuning.data.examples import DataError
 from prompt_tuning.data.paths import PathLike, expand
-from prompt_tuning.data.tasks import HELD_OUT_METRIC, Task, TextTask
+from prompt_tuning.data.tasks import HELD_OUT_METRIC, Task, TextTask, check_split
 from prompt_tuning.data.text import BlockRows, join_documents
 from prompt_tuning.data.vocabulary import Vocabulary
 
@@ -86,9 +86,8 @@ class TfdsTextTask:
     ) -> BlockRows:
         """Corrupted chunks of the split's text; with `shuffle` off always the same."""
         del cache_dir
-        if split not in SPLITS:
-            raise DataError(f"task {self.name} has no split {split!r}, only {', '.join(SPLITS)}")
-        tfds = _tfds_rows(self.name)
+        check_split(self, split)
+        tfds = tfds_reader(self.name, _SHARDS)
         documents = tfds.size(TFDS, split, self.data_dir)
         blocks = max(1, round(documents / BLOCK))
 
@@ -100,14 +99,3 @@ class TfdsTextTask:
 
         objective = OBJECTIVES[self.name](vocabulary, inputs_length, targets_length)
         return BlockRows(read, blocks, objective, seed, shuffle, self.name)
-
-
-def _tfds_rows(name: str) -> ModuleType:
-    try:
-        from prompt_tuning.data.seqio_tasks import tfds_rows  # brings TensorFlow
-    except ImportError as error:
-        raise DataError(
-            f"{name}: without DATA_DIR text comes from TensorFlow Datasets, which needs "
-            f"`pip install 'prompt_tuning[seqio]'` ({error}); or set DATA_DIR to a folder with {_SHARDS}"
-        ) from error
-    return tfds_rows

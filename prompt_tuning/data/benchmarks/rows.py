@@ -6,6 +6,7 @@ Reading single files is formats.py's part; what text becomes of a row, the bench
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol, runtime_checkable
 
 from prompt_tuning.data.benchmarks import formats
@@ -87,15 +88,8 @@ class Tfds:
 
     def rows(self, benchmark: Benchmark, split: str) -> PlacedRows:
         """Raises DataError where TFDS is not installed or cannot give the data."""
-        try:
-            from prompt_tuning.data.seqio_tasks import tfds_rows  # brings TensorFlow
-        except ImportError as error:
-            raise DataError(
-                f"{benchmark.name}: without DATA_DIR rows come from TensorFlow Datasets, which "
-                f"needs `pip install 'prompt_tuning[seqio]'` ({error}); or set DATA_DIR to a folder "
-                "with the benchmark's files"
-            ) from error
-        rows = tfds_rows.read(benchmark.tfds, benchmark.splits[split], self.data_dir)
+        tfds = tfds_reader(benchmark.name, "the benchmark's files")
+        rows = tfds.read(benchmark.tfds, benchmark.splits[split], self.data_dir)
         for number, row in enumerate(rows):
             yield f"{benchmark.tfds}, {split}, row {number}", row
 
@@ -124,3 +118,17 @@ def _rows_of(files: Files, line: Row, where: str) -> list[Row]:
         raise DataError(f"{where}: {missing_column(error.args[0], list(line))}") from error
     except BAD_ROW as error:
         raise DataError(f"{where}: {error}") from error
+
+
+def tfds_reader(name: str, files: str) -> ModuleType:
+    """data/seqio_tasks/tfds_rows.py, which brings TensorFlow. Raises DataError where that is not
+    installed, and says which `files` the task called `name` can be read from instead.
+    """
+    try:
+        from prompt_tuning.data.seqio_tasks import tfds_rows
+    except ImportError as error:
+        raise DataError(
+            f"{name}: without DATA_DIR rows come from TensorFlow Datasets, which needs "
+            f"`pip install 'prompt_tuning[seqio]'` ({error}); or set DATA_DIR to a folder with {files}"
+        ) from error
+    return tfds_rows
