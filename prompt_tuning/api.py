@@ -111,7 +111,7 @@ def score(
         split,
         *examples.feature_lengths(task_feature_lengths),
         batch_size,
-        sharding=sharding.batch_rows(mesh),
+        mesh=mesh,
     )
     evaluation = evaluator.Evaluator(adapted.network, model, task, options)
     params = layout.put_params(adapted.network, adapted.params, mesh)

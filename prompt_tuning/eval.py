@@ -70,6 +70,7 @@ def evaluate(
       The scores, as in metrics.json.
     """
     mesh = layout.mesh()
+    model = layout.bind(model, mesh)
     sharding.check_batch_size(batch_size, 1, mesh)
     options = evaluator.Options(
         split,
@@ -77,7 +78,7 @@ def evaluate(
         batch_size,
         max_examples,
         cache_dir,
-        sharding.batch_rows(mesh),
+        mesh,
         decoder,
     )
     if names_several(prompt_file):

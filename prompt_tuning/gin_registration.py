@@ -8,10 +8,12 @@ from typing import Any
 
 import gin
 
+from prompt_tuning import compile as compiling
 from prompt_tuning import eval as evaluation
 from prompt_tuning import infer
 from prompt_tuning import models
 from prompt_tuning import train
+from prompt_tuning.data import arrangements
 from prompt_tuning.data import files
 from prompt_tuning.data import find_task
 from prompt_tuning.data import objectives
@@ -23,15 +25,22 @@ from prompt_tuning.methods import model_tuning
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import initializers
 from prompt_tuning.t5 import config as t5_config
+from prompt_tuning.t5 import execution as executions
 from prompt_tuning.training import optimizers
 from prompt_tuning.training import sharding
 
-ENTRY_POINTS = {"train": train.train, "evaluate": evaluation.evaluate, "infer": infer.infer}
+ENTRY_POINTS = {
+    "train": train.train,
+    "evaluate": evaluation.evaluate,
+    "infer": infer.infer,
+    "compile_run": compiling.compile_run,
+}
 
 PARTS = [
     models.PretrainedModel,
     models.NewModel,
     t5_config.T5Config,
+    executions.Execution,
     sharding.Layout,
     # Methods and the prompt's first value.
     method.Method,
@@ -49,6 +58,10 @@ PARTS = [
     optimizers.adamw,
     optimizers.muon,
     optimizers.warmup_cosine,
+    # Ways to lay out a step's examples.
+    arrangements.Padded,
+    arrangements.Bucketed,
+    arrangements.Packed,
     # Ways to predict.
     decoders.Greedy,
     decoders.Sample,

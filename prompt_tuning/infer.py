@@ -58,6 +58,7 @@ def infer(
       batch_size: B, examples at once over all devices (BATCH_SIZE).
       layout: how arrays lie on the devices.
     """
+    model = layout.bind(model, layout.mesh())
     several = isinstance(prompt_file, Mapping)
     texts = unlabelled.read_inputs(
         input_file, inputs, id_column, prompt_column if several else None
@@ -111,7 +112,7 @@ def predict_texts(
         model.vocabulary,
         batch_size,
         *lengths,
-        sharding=sharding.batch_rows(mesh),
+        mesh=mesh,
         decoder=decoder,
         labels=labels,
     )

@@ -10,11 +10,11 @@ import pathlib
 from typing import Protocol, runtime_checkable
 
 import jax
-import jax.numpy as jnp
 
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.t5 import config as t5_config
+from prompt_tuning.t5 import execution as executions
 from prompt_tuning.t5 import parameters
 
 ASSETS = pathlib.Path(__file__).parent / "assets"
@@ -45,6 +45,7 @@ class PretrainedModel:
       config: if given, what the checkpoint must be, but for padded vocabulary rows.
       vocabulary_file: as for `NewModel`, for a checkpoint that brings no vocabulary (T5X's).
       extra_ids: as for `NewModel`.
+      execution: how it is computed.
     """
 
     path: str | os.PathLike
@@ -53,6 +54,7 @@ class PretrainedModel:
     config: t5_config.T5Config | None = None
     vocabulary_file: str | None = None
     extra_ids: int | None = None
+    execution: executions.Execution = executions.Execution()
 
     def describe(self) -> weights.FrozenModel:
         return self.load()  # which reads no weight either
@@ -68,7 +70,7 @@ class PretrainedModel:
             config=self.config,
             vocabulary=vocabulary,
         )
-        return dataclasses.replace(model, name=str(self.path))
+        return dataclasses.replace(model, name=str(self.path), execution=self.execution)
 
     @property
     def _path(self) -> str:
@@ -85,30 +87,34 @@ class PretrainedModel:
 
 @dataclasses.dataclass(frozen=True)
 class NewModel:
-    """A model with random weights, for pre-training.
+    """A model with random weights: to pre-train, or to try shapes and speed.
 
     Attributes:
       config: dimensions and switches.
       vocabulary_file: a SentencePiece model, a shipped model's name for its own, or "bytes".
       extra_ids: sentinels behind its pieces; None for T5's 100, or none behind bytes (ByT5).
       seed: of the weights.
+      execution: how it is computed.
     """
 
     config: t5_config.T5Config
     vocabulary_file: str
     extra_ids: int | None = None
     seed: int = 0
+    execution: executions.Execution = executions.Execution()
 
     def describe(self) -> weights.FrozenModel:
-        dtype = jnp.dtype("float32")
+        dtype = self.config.compute_dtype
         shapes = parameters.expected_shapes(self.config)
         params = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
-        return weights.FrozenModel("new model", self.config, params, self._vocabulary())
+        return self._model(params)
 
     def load(self) -> weights.FrozenModel:
-        vocabulary = self._vocabulary()
-        params = weights.random_params(self.config, self.seed)
-        return weights.FrozenModel("new model", self.config, params, vocabulary)
+        return self._model(weights.random_params(self.config, self.seed))
+
+    def _model(self, params: parameters.Flat) -> weights.FrozenModel:
+        name, vocabulary = "new model", self._vocabulary()
+        return weights.FrozenModel(name, self.config, params, vocabulary, self.execution)
 
     def _vocabulary(self) -> vocabularies.Vocabulary:
         vocabulary = read_vocabulary(self.vocabulary_file, self.extra_ids)

@@ -5,12 +5,14 @@ gradient is two files away: training/loop.py, training/step.py.
 """
 
 from collections.abc import Callable, Mapping
+import functools
 import os
 
 import jax
 import optax
 
 from prompt_tuning.checkpoints import weights
+from prompt_tuning.data import arrangements
 from prompt_tuning.data import batches as data_batches
 from prompt_tuning.data import examples as data_examples
 from prompt_tuning.data import tasks
@@ -35,6 +37,7 @@ def train(
     batch_size: int = 32,
     optimizer: optax.GradientTransformation | None = None,
     seed: int = 0,
+    arrangement: arrangements.Arrangement = arrangements.Bucketed(),
     accumulate: int = 1,
     train_split: str = "train",
     eval_split: str = "validation",
@@ -65,7 +68,8 @@ def train(
       batch_size: B, examples a step over all devices (BATCH_SIZE).
       optimizer: of what is trained; None for `optimizers.short_run_adafactor`.
       seed: of the batches' order, the first prompt and dropout (SEED).
-      accumulate: cut each batch into this many parts whose gradients add up.
+      arrangement: how a step's examples are laid out in arrays; changes its cost only (ARRANGEMENT).
+      accumulate: cut each step into at least this many parts, whose gradients add up, to save memory.
       train_split: split to train on.
       eval_split: split to evaluate on while training.
       decoder: the way to predict in evaluations (DECODER).
@@ -97,17 +101,21 @@ def train(
     if seed < 0:
         raise ValueError(f"SEED must be at least 0, found {seed}.")
     mesh = layout.mesh()
+    model = layout.bind(model, mesh)
     sharding.check_batch_size(batch_size, accumulate, mesh)
     rows = task.rows(
         train_split, model.vocabulary, inputs_length, targets_length, seed=seed, cache_dir=cache_dir
     )
-    batches = data_batches.Batches(
-        rows,
+    step = arrangements.Step(
         batch_size,
         inputs_length,
         targets_length,
-        jax.process_index(),
-        jax.process_count(),
+        mesh.shape[sharding.DATA],
+        accumulate,
+        method.slots,
+    )
+    batches = arrangements.ArrangedBatches(
+        rows, step, arrangement, functools.partial(sharding.local_rows, mesh)
     )
     metric = metric or task.metric
     evaluate = None
@@ -124,11 +132,14 @@ def train(
             batch_size,
             max_eval_examples,
             cache_dir,
-            sharding.batch_rows(mesh),
+            mesh,
             decoder,
         )
+        first, _ = data_batches.Batches(
+            rows, *options.shape, sharding.local_rows(mesh, batch_size)
+        )(0)
         evaluate = _evaluation(
-            model, method, task, options, metric, sharding.put_batch(batches(0)[0], mesh)
+            model, method, task, options, metric, sharding.put_batch(first, mesh)
         )
     return loop.train(
         model,
@@ -144,7 +155,6 @@ def train(
         metric=metric,
         patience=patience,
         seed=seed,
-        accumulate=accumulate,
         keep=keep,
         layout=layout,
         configuration=configuration,

@@ -1,5 +1,7 @@
-# Sourced by demo.sh and test.sh: `environment EXTRAS` makes .venv beside setup.py, installs the
-# project there with the given extras, and puts its Python first on PATH. A second call is quick.
+# shellcheck shell=bash
+# Sourced by demo.sh, test.sh and tpu/worker.sh: `environment EXTRAS` makes .venv beside setup.py,
+# installs the project there with the given extras, and puts its Python first on PATH. A second call
+# is quick.
 
 environment() {
   local root python=${PYTHON:-python3}
@@ -11,5 +13,5 @@ environment() {
   [ -d "$root/.venv" ] || "$python" -m venv "$root/.venv"
   # shellcheck disable=SC1091
   source "$root/.venv/bin/activate"
-  python -m pip install --quiet --disable-pip-version-check --editable "$root[$1]"
+  python -m pip install --quiet --disable-pip-version-check --editable "${root}[$1]"
 }

@@ -77,7 +77,7 @@ def lines(part: Part, model: weights.FrozenModel, args) -> list[str]:
         args.batch_size,
         args.inputs_length,
         args.targets_length,
-        sharding=sharding.batch_rows(mesh),
+        mesh=mesh,
         decoder=decoders.RankLabels() if labels else decoders.Greedy(),
         labels=labels,
     )

@@ -26,6 +26,7 @@ from prompt_tuning.checkpoints.stored import Checkpoint, CheckpointError, Stored
 from prompt_tuning.checkpoints.stored import check_shapes, read_json
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.t5 import config as t5_config
+from prompt_tuning.t5 import execution as executions
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
 
@@ -42,12 +43,14 @@ class FrozenModel:
       config: dimensions and switches.
       params: flat `{name: array}`; arrays in memory, or on disk (`stored.StoredArray`).
       vocabulary: turns text into ids and back.
+      execution: how it is computed.
     """
 
     name: str
     config: t5_config.T5Config
     params: parameters.Flat
     vocabulary: vocabularies.Vocabulary
+    execution: executions.Execution = executions.Execution()
 
     @property
     def table(
@@ -176,11 +179,14 @@ def save_model(
 
 
 def random_params(config: t5_config.T5Config, seed: int) -> parameters.Flat:
-    """Fresh parameters, for pre-training."""
+    """Fresh parameters, in the type of the activations."""
     tokens = jnp.zeros((1, 1), jnp.int32)
-    init = jax.jit(
-        lambda key: network.T5(config).init(key, tokens, tokens, enable_dropout=False)["params"]
-    )
+
+    @jax.jit
+    def init(key):
+        params = network.T5(config).init(key, tokens, tokens, enable_dropout=False)["params"]
+        return jax.tree.map(lambda x: x.astype(config.compute_dtype), params)
+
     return parameters.flatten(init(jax.random.key(seed)))
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import gin
 
 from prompt_tuning.cli import checking
+from prompt_tuning.cli import cluster
+from prompt_tuning.cli import compiled
 from prompt_tuning.cli import dry_run
 from prompt_tuning.cli import flags as command_flags
 from prompt_tuning.cli import reading
@@ -19,11 +21,26 @@ BAD_CONFIGURATION = 2
 FAILED = 1
 INTERRUPTED = 130
 KEEP_CONFIGURATION = ("train", "evaluate")  # the entry points that write a folder
+SHAPES_ALONE = ("compile_run",)  # those that need no weights
 
 
 def run(entry_point: str, function: Callable[..., Any]) -> None:
     """Calls `function` with what gin makes of the command line; exits with a code if that fails."""
     flags = command_flags.parse(sys.argv[1:], *_described(function))
+    try:
+        with cluster.ending_together():
+            _run(entry_point, function, flags)
+    except KeyboardInterrupt as error:
+        if cluster.is_first():
+            print(error, file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from error
+
+
+def _run(entry_point: str, function: Callable[..., Any], flags: command_flags.Flags) -> None:
+    try:
+        cluster.join(flags)
+    except OSError as error:
+        _fail(error, FAILED, flags.traceback)
     _show_log()
     try:
         arguments = _arguments(entry_point, flags)
@@ -32,17 +49,18 @@ def run(entry_point: str, function: Callable[..., Any]) -> None:
     try:
         learned.check_paths(arguments.get("prompt_file"))  # before weights are read
         if flags.dry_run:
-            print(dry_run.plan(entry_point, arguments))
+            plan = dry_run.plan(entry_point, arguments)
+            if cluster.is_first():
+                print(plan)
             return
+        compiled.keep()
         if entry_point in KEEP_CONFIGURATION:
             arguments["configuration"] = reading.configuration()
-        arguments["model"] = arguments["model"].load()
+        model = arguments["model"]
+        arguments["model"] = model.describe() if entry_point in SHAPES_ALONE else model.load()
         function(**arguments)
     except (ValueError, OSError) as error:
         _fail(error, FAILED, flags.traceback)
-    except KeyboardInterrupt as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from error
 
 
 def _arguments(entry_point: str, flags: command_flags.Flags) -> dict[str, Any]:
@@ -54,10 +72,13 @@ def _arguments(entry_point: str, flags: command_flags.Flags) -> dict[str, Any]:
 
 
 def _show_log() -> None:
-    """The package's log as plain lines on standard error; standard output is for results."""
+    """The package's log as plain lines on standard error; standard output is for results.
+
+    Of several processes the first tells how it goes, the others what goes wrong.
+    """
     package = logging.getLogger("prompt_tuning")
     package.handlers = [logging.StreamHandler()]
-    package.setLevel(logging.INFO)
+    package.setLevel(logging.INFO if cluster.is_first() else logging.WARNING)
     package.propagate = False
 
 
@@ -71,7 +92,7 @@ def _described(function: Callable[..., Any]) -> tuple[str, str]:
 def _fail(error: Exception, code: int, traceback: bool) -> None:
     if traceback:
         raise error
-    print("Error:", str(error).replace("\n", "\n  "), file=sys.stderr)
+    print(f"Error{cluster.which()}:", str(error).replace("\n", "\n  "), file=sys.stderr)
     if code == FAILED:
         print("(--traceback shows where it came from.)", file=sys.stderr)
     raise SystemExit(code) from error

@@ -17,11 +17,13 @@ from prompt_tuning import gin_registration
 from prompt_tuning import train
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.cli import reading
+from prompt_tuning.data import arrangements
 from prompt_tuning.data import examples
 from prompt_tuning.data import tasks
 from prompt_tuning.evaluation import ensemble
 from prompt_tuning.evaluation import evaluator
 from prompt_tuning.methods import method as methods
+from prompt_tuning.planning import programs
 from prompt_tuning.t5 import network
 from prompt_tuning.training import partition
 from prompt_tuning.training import sharding
@@ -35,22 +37,29 @@ def plan(entry_point: str, arguments: Mapping[str, Any]) -> str:
     defaults = gin_registration.arguments_of(entry_point)
     arguments = {name: known.default for name, known in defaults.items()} | arguments
     model, method = arguments["model"].describe(), arguments["method"]
-    added = _added(method, model)
+    added = programs.added_shapes(method, model)
     shapes = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in model.params.items()}
     model = dataclasses.replace(model, params=shapes)
     params = model.params | added
-    batch = batch_shapes(
-        arguments["batch_size"], *examples.feature_lengths(arguments["task_feature_lengths"])
-    )
+    batch_size, mesh = arguments["batch_size"], arguments["layout"].mesh()
+    sharding.check_batch_size(batch_size, arguments.get("accumulate", 1), mesh)
+    lengths = examples.feature_lengths(arguments["task_feature_lengths"])
+    arrangement = arrangements.Padded()
+    step = arrangements.Step(batch_size, *lengths, mesh.shape[sharding.DATA])
+    if entry_point == "train":
+        arrangement = arguments["arrangement"]
+        step = dataclasses.replace(step, accumulate=arguments["accumulate"], slots=method.slots)
+    batches = [
+        programs.batch_shapes(*shape, packed=arrangement.packed)
+        for shape in arrangement.shapes(step)
+    ]
     sections = {"Configuration": reading.configuration().splitlines()}
     sections["Model"] = _model(model, method, params)
-    sections["Batch"] = [f"{name} {x.dtype} {list(x.shape)}" for name, x in batch.items()]
+    sections["Batch"] = [f"{batch_size} examples in parts by {arrangement}", *_batch(batches)]
     memory = _weights_memory(method.network(model), params, arguments["layout"])
     if entry_point == "train":
         optimizer = train.optimizer_or_default(arguments["optimizer"], arguments["train_steps"])
-        memory |= _training_memory(
-            method, model, params, batch, optimizer, arguments["layout"].mesh()
-        )
+        memory |= _training_memory(method, model, params, batches[-1], optimizer, mesh)
         sections["Steps"] = _steps(arguments, model)
     elif entry_point == "evaluate":
         sections["Evaluation"] = _evaluation(arguments, model)
@@ -62,15 +71,10 @@ def plan(entry_point: str, arguments: Mapping[str, Any]) -> str:
     )
 
 
-def batch_shapes(batch_size: int, inputs_length: int, targets_length: int) -> dict[str, Any]:
-    """The arrays of a batch, without their values."""
-    inputs, targets = (batch_size, inputs_length), (batch_size, targets_length)
-    return {
-        "encoder_input_tokens": jax.ShapeDtypeStruct(inputs, jnp.int32),
-        "decoder_input_tokens": jax.ShapeDtypeStruct(targets, jnp.int32),
-        "decoder_target_tokens": jax.ShapeDtypeStruct(targets, jnp.int32),
-        "decoder_loss_weights": jax.ShapeDtypeStruct(targets, jnp.float32),
-    }
+def _batch(batches: list[dict[str, Any]]) -> list[str]:
+    """Each array with all the shapes that it has in one part or another."""
+    shapes = {name: dict.fromkeys(str(list(x[name].shape)) for x in batches) for name in batches[0]}
+    return [f"{name} {batches[0][name].dtype} {' or '.join(x)}" for name, x in shapes.items()]
 
 
 def kept_for_gradient(
@@ -90,21 +94,6 @@ def kept_for_gradient(
         return [x for x in jax.tree.leaves(backward) if id(x) not in given]
 
     return jax.eval_shape(kept, trained, frozen, batch)
-
-
-def _added(method: methods.Method, model: weights.FrozenModel) -> Shapes:
-    """The parameters that a method adds; runs its checks against the model and its vocabulary.
-
-    Of a model on disk it reads what the first values of a prompt need.
-    """
-    unmade = {k: x for k, x in model.params.items() if isinstance(x, jax.ShapeDtypeStruct)}
-
-    def initial(params):
-        with jax.ensure_compile_time_eval():  # initialisers index tables by numbers they draw
-            described = dataclasses.replace(model, params=model.params | params)
-            return method.initial(described, jax.random.key(0))
-
-    return jax.eval_shape(initial, unmade)
 
 
 def _model(model: weights.FrozenModel, method: methods.Method, params: Shapes) -> list[str]:

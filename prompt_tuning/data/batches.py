@@ -2,7 +2,7 @@
 rows.
 
 A source answers `row(index)` for any index >= 0, so there is no iterator state to save or lose:
-batch `step` is rows `step * B` to `(step + 1) * B`, a host's part of it a slice of that range.
+batch `step` is rows `step * B` to `(step + 1) * B`, a host's part of it some of that range.
 Sources here: examples over shuffled epochs; text.py and mixtures.py have the others.
 """
 
@@ -95,8 +95,10 @@ def collate(rows: Sequence[Row], batch_size: int, inputs_length: int, targets_le
     Raises DataError if a row is longer than its array: truncation belongs where it is counted, in
     loading.
     """
-    inputs = _pad([row.inputs for row in rows], batch_size, inputs_length, "inputs", rows)
-    targets = _pad([row.targets for row in rows], batch_size, targets_length, "targets", rows)
+    for row in rows:
+        check_lengths(row, inputs_length, targets_length)
+    inputs = _pad([row.inputs for row in rows], batch_size, inputs_length)
+    targets = _pad([row.targets for row in rows], batch_size, targets_length)
     shifted = np.zeros_like(targets)
     shifted[:, 1:] = targets[:, :-1]
     return {
@@ -107,16 +109,22 @@ def collate(rows: Sequence[Row], batch_size: int, inputs_length: int, targets_le
     }
 
 
-def _pad(
-    tokens: Sequence[np.ndarray], batch_size: int, length: int, what: str, rows: Sequence[Row]
-) -> np.ndarray:
-    padded = np.full((batch_size, length), PAD_ID, np.int32)
-    for i, row in enumerate(tokens):
-        if len(row) > length:
+def check_lengths(row: Row, inputs_length: int, targets_length: int) -> None:
+    """Raises DataError if the row's inputs or targets are longer."""
+    for what, tokens, length in (
+        ("inputs", row.inputs, inputs_length),
+        ("targets", row.targets, targets_length),
+    ):
+        if len(tokens) > length:
             raise DataError(
-                f"example {rows[i].id}: {len(row)} tokens of {what}, batches take {length}: "
+                f"example {row.id}: {len(tokens)} tokens of {what}, batches take {length}: "
                 f"raise {what}_length"
             )
+
+
+def _pad(tokens: Sequence[np.ndarray], batch_size: int, length: int) -> np.ndarray:
+    padded = np.full((batch_size, length), PAD_ID, np.int32)
+    for i, row in enumerate(tokens):
         padded[i, : len(row)] = row
     return padded
 
@@ -124,8 +132,8 @@ def _pad(
 class Batches:
     """`batches(step)` -> (batch, example ids) from any source of rows.
 
-    With several processes each gets its own `batch_size / process_count` consecutive rows of the
-    global batch.
+    `local` names the rows of the whole batch that this process makes, those its devices hold
+    (`sharding.local_rows`); None for all.
     """
 
     def __init__(
@@ -134,12 +142,11 @@ class Batches:
         batch_size: int,
         inputs_length: int,
         targets_length: int,
-        process_index: int = 0,
-        process_count: int = 1,
+        local: Sequence[int] | None = None,
     ):
         self.rows, self.batch_size = rows, batch_size
         self.inputs_length, self.targets_length = inputs_length, targets_length
-        self.local = _local_rows(batch_size, process_index, process_count)
+        self.local = range(batch_size) if local is None else local
 
     def __call__(self, step: int) -> tuple[Batch, list[str]]:
         rows = [self.rows.row(step * self.batch_size + i) for i in self.local]
@@ -153,25 +160,14 @@ def eval_batches(
     batch_size: int,
     inputs_length: int,
     targets_length: int,
-    process_index: int = 0,
-    process_count: int = 1,
+    local: Sequence[int] | None = None,
 ) -> Iterator[tuple[Batch, list[str]]]:
-    """Every row of one epoch exactly once, over all processes together.
+    """Every row of one epoch exactly once, over all processes together; `local` as in `Batches`.
 
     All batches have the full shape and every process yields equally many; in the last ones rows
     past `len(ids)` are padding. Give rows with `shuffle=False` for a fixed order.
     """
-    local = _local_rows(batch_size, process_index, process_count)
+    local = range(batch_size) if local is None else local
     for start in range(0, len(rows), batch_size):
         part = [rows.row(start + i) for i in local if start + i < len(rows)]
         yield collate(part, len(local), inputs_length, targets_length), [row.id for row in part]
-
-
-def _local_rows(batch_size: int, process_index: int, process_count: int) -> range:
-    if batch_size % process_count:
-        raise ValueError(
-            f"batch_size {batch_size} is not a multiple of the {process_count} processes: "
-            "change BATCH_SIZE"
-        )
-    size = batch_size // process_count
-    return range(process_index * size, (process_index + 1) * size)

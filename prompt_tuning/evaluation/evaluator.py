@@ -25,6 +25,7 @@ from prompt_tuning.evaluation import reports
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
 from prompt_tuning.training import diagnostics
+from prompt_tuning.training import sharding
 
 log = logging.getLogger(__name__)
 Scores = dict[str, float]
@@ -63,7 +64,7 @@ class Options:
       batch_size: B, over all processes.
       max_examples: evaluate a fixed random part of the split; None for all of it.
       cache_dir: where tokenised data is kept, if anywhere.
-      sharding: of a batch's rows over the devices.
+      mesh: where the parameters lie on one.
       decoder: the way to predict.
     """
 
@@ -73,7 +74,7 @@ class Options:
     batch_size: int
     max_examples: int | None = None
     cache_dir: str | None = None
-    sharding: jax.sharding.Sharding | None = None
+    mesh: jax.sharding.Mesh | None = None
     decoder: decoders.Decoder = decoders.Greedy()
 
     @property
@@ -114,7 +115,7 @@ class Evaluator:
         self._model, self._vocabulary, self._options = model, base.vocabulary, options
         self._task = task
         self._members, self._predictors = members, {}
-        self._evaluate_loss = held_out.make_evaluate_loss(model, options.sharding)
+        self._evaluate_loss = held_out.make_evaluate_loss(model, options.mesh)
         self._parts = {name: self._part(part) for name, part in _parts(task, options.split).items()}
 
     def __call__(self, params: parameters.Flat) -> dict[str, Outcome]:
@@ -176,7 +177,7 @@ class Evaluator:
                 self._model,
                 self._vocabulary,
                 *options.shape,
-                sharding=options.sharding,
+                mesh=options.mesh,
                 decoder=decoder,
                 labels=labels,
             )
@@ -198,7 +199,8 @@ class Evaluator:
         return Outcome(scores, predictions, task.log_examples)
 
     def _held_out_loss(self, rows: data.FiniteRows, params: parameters.Flat) -> Outcome:
-        batches = data.eval_batches(rows, *self._options.shape)
+        local = sharding.local_rows(self._options.mesh, self._options.batch_size)
+        batches = data.eval_batches(rows, *self._options.shape, local)
         if self._options.max_examples is not None:
             batches = itertools.islice(
                 batches, -(-self._options.max_examples // self._options.batch_size)

@@ -12,13 +12,14 @@ from prompt_tuning.data import batches as data
 from prompt_tuning.t5 import losses
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
+from prompt_tuning.training import sharding
 from prompt_tuning.training import step
 
 SCORE_NAMES = ("loss_per_token", "token_accuracy")
 
 
 def make_evaluate_loss(
-    model: network.T5, sharding: jax.sharding.Sharding | None = None
+    model: network.T5, mesh: jax.sharding.Mesh | None = None
 ) -> Callable[..., dict[str, float]]:
     """`evaluate_loss(params, batches)`, compiled once for each shape of a batch.
 
@@ -27,15 +28,15 @@ def make_evaluate_loss(
 
     Args:
       model: the network with its method's modules in place.
-      sharding: of a batch's arrays, where the parameters lie on a mesh. Every
-        process must then bring the same batches.
+      mesh: where the parameters lie on one. Every process then brings its own
+        rows of each batch (`sharding.local_rows`).
     """
     batch_sums = jax.jit(lambda params, batch: step.batch_loss(model, params, batch))
 
     def evaluate_loss(
         params: parameters.Flat, batches: Iterable[tuple[data.Batch, list[str]]]
     ) -> dict[str, float]:
-        sums = [batch_sums(params, jax.device_put(batch, sharding)) for batch, _ in batches]
+        sums = [batch_sums(params, sharding.put_batch(batch, mesh)) for batch, _ in batches]
         if not sums:
             raise ValueError("Held-out loss needs at least one batch, found none.")
         total = losses.LossSums(*np.sum(jax.device_get(sums), axis=0, dtype=np.float64))

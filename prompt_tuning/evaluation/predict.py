@@ -17,6 +17,7 @@ from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
+from prompt_tuning.training import sharding
 
 Prediction = dict[str, Any]
 # Parameters of which each row of a batch takes its own: name -> the N there are.
@@ -37,7 +38,7 @@ class Predictor:
         batch_size: int,
         inputs_length: int,
         targets_length: int,
-        sharding: jax.sharding.Sharding | None = None,
+        mesh: jax.sharding.Mesh | None = None,
         decoder: decoders.Decoder = decoders.Greedy(),
         labels: Sequence[str] | None = None,
     ):
@@ -49,11 +50,11 @@ class Predictor:
           batch_size: B, rows decoded at once, over all processes.
           inputs_length: T, to which inputs are padded.
           targets_length: L, the most tokens predicted, the end of sequence included.
-          sharding: of the [B, T] inputs, where the parameters lie on a mesh.
+          mesh: where the parameters lie on one.
           decoder: the way to predict.
           labels: the task's, None for free text.
         """
-        self._vocabulary, self._sharding, self._labels = vocabulary, sharding, labels
+        self._vocabulary, self._mesh, self._labels = vocabulary, mesh, labels
         self._shape = (batch_size, inputs_length, targets_length)
         decode = decoder.bind(vocabulary, labels, targets_length)
 
@@ -98,13 +99,18 @@ class Predictor:
 
     def _decode_rows(self, params, examples, bank, chosen) -> Iterator[decoders.Output]:
         batch_size = self._shape[0]
+        local = sharding.local_rows(self._mesh, batch_size)
         rows = batches.ExampleRows(examples, seed=0, shuffle=False)
-        for start, (batch, ids) in zip(
-            range(0, len(rows), batch_size), batches.eval_batches(rows, *self._shape)
+        for start, (batch, _) in zip(
+            range(0, len(rows), batch_size), batches.eval_batches(rows, *self._shape, local)
         ):
-            places = np.arange(start, start + batch_size)
-            which, numbers = np.take(chosen, places, axis=1, mode="clip").astype(np.int32)
-            given = which, batch["encoder_input_tokens"], numbers
-            output = self._decode(params, dict(bank), *jax.device_put(given, self._sharding))
+            which, numbers = np.take(chosen, np.add(start, local), axis=1, mode="clip")
+            given = {
+                "which": which.astype(np.int32),
+                "inputs": batch["encoder_input_tokens"],
+                "rows": numbers.astype(np.int32),
+            }
+            output = self._decode(params, dict(bank), **sharding.put_batch(given, self._mesh))
             output = multihost_utils.process_allgather(output, tiled=True)
-            yield from (jax.tree.map(lambda x: x[i], output) for i in range(len(ids)))
+            count = min(batch_size, len(rows) - start)
+            yield from (jax.tree.map(lambda x: x[i], output) for i in range(count))

@@ -12,8 +12,10 @@ from typing import ClassVar
 import jax
 
 from prompt_tuning.checkpoints import weights
+from prompt_tuning.data import packing
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
+from prompt_tuning.training import partition
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +34,13 @@ class Method:
     def identity(self) -> dict[str, str]:
         """What shapes do not tell of a method, and a run or prompt that goes on must have in common."""
         return {}
+
+    @property
+    def slots(self) -> packing.Slots | None:
+        """Of an example in a packed row, those for the rows that the method adds to the encoder's
+        input; None if it also adds rows that such examples have no slots for.
+        """
+        return packing.Slots()
 
     def hooks(self, base: weights.FrozenModel) -> network.Hooks:
         """Factories of the modules added to the network, by point."""
@@ -66,5 +75,18 @@ class Method:
         return {}
 
     def network(self, base: weights.FrozenModel) -> network.T5:
-        """The network with this method's modules in place."""
-        return network.T5(base.config, self.hooks(base))
+        """The network with this method's modules in place.
+
+        Raises ValueError if what is trained could not be, as the network is to be computed.
+        """
+        execution = base.execution
+        if execution.scan_layers or execution.int8_weights:
+            labels = partition.labels(base.params, self.trainable)
+            trained = [name for name, label in labels.items() if label == partition.TRAINED]
+            if trained:
+                raise ValueError(
+                    f"{type(self).__name__} trains {trained[0]} of the model: set "
+                    "Execution.scan_layers and Execution.int8_weights to False, for they hold "
+                    "weights in a form that only a frozen model can have."
+                )
+        return network.T5(base.config, self.hooks(base), execution)

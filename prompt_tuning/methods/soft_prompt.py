@@ -9,6 +9,7 @@ from typing import ClassVar
 import jax
 
 from prompt_tuning.checkpoints import weights
+from prompt_tuning.data import packing
 from prompt_tuning.methods import method
 from prompt_tuning.prompts import files
 from prompt_tuning.prompts import initializers
@@ -61,6 +62,10 @@ class SoftPrompt(method.Method):
     def identity(self) -> dict[str, str]:
         return {"location": self.location}
 
+    @property
+    def slots(self) -> packing.Slots | None:
+        return None if self.decoder_length else packing.Slots(self.length, self.location)
+
     def hooks(self, base: weights.FrozenModel) -> network.Hooks:
         """Where the prompts are joined; their values come from `initial`, here are only shapes."""
         del base
@@ -71,7 +76,7 @@ class SoftPrompt(method.Method):
 
         For prediction: one batch then serves several tasks, or several members of an ensemble.
         """
-        return network.T5(base.config, self._hooks(rows))
+        return network.T5(base.config, self._hooks(rows), base.execution)
 
     def _hooks(self, rows: int | None = None) -> network.Hooks:
         return {

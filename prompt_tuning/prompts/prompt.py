@@ -9,7 +9,7 @@ from flax import linen as nn
 from flax.linen import partitioning
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from prompt_tuning.t5 import network
 
@@ -64,13 +64,24 @@ class PromptEmbedding(nn.Module):
     def __call__(
         self, embedded: Float[Array, "B T D"], tokens: Int[Array, "B T"]
     ) -> Float[Array, "B S D"]:
+        return self._place(embedded, self._by_row(embedded), tokens)
+
+    def fill(
+        self, embedded: Float[Array, "B S D"], slots: Bool[Array, "B S"]
+    ) -> Float[Array, "B S D"]:
+        """Puts the prompt in the slots of packed rows, P of each example, in their order."""
+        row = (jnp.cumsum(slots, axis=1) - 1) % self.length
+        prompt = jnp.take_along_axis(self._by_row(embedded), row[..., None], axis=1)
+        return jnp.where(slots[..., None], prompt, embedded)
+
+    def _by_row(self, embedded: Float[Array, "B _ D"]) -> Float[Array, "B P D"]:
+        """The prompt of each row of the batch."""
         batch, _, width = embedded.shape
         prompt = self.prompt(width).astype(embedded.dtype)
         if self.rows is None:
-            prompt = jnp.broadcast_to(prompt, (batch, *prompt.shape))
-        else:  # decoding may repeat rows, a row's copies side by side
-            prompt = prompt[jnp.arange(batch) * self.rows // batch]
-        return self._place(embedded, prompt, tokens)
+            return jnp.broadcast_to(prompt, (batch, *prompt.shape))
+        # Decoding may repeat rows, a row's copies side by side.
+        return prompt[jnp.arange(batch) * self.rows // batch]
 
     def join(
         self, values: Shaped[Array, "B T"], fill: bool | int, tokens: Int[Array, "B T"]

@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from prompt_tuning.t5 import layers
+from prompt_tuning.t5.execution import Execution
 
 MASKED = -1e10  # as T5X; finite, so that a fully masked row stays finite
 
@@ -84,6 +85,7 @@ class MultiHeadAttention(nn.Module):
     head_dim: int
     dropout_rate: float
     dtype: DTypeLike = jnp.float32
+    execution: Execution = Execution()
 
     @nn.compact
     def __call__(
@@ -104,36 +106,57 @@ class MultiHeadAttention(nn.Module):
         the mask and bias, is the cache's length. Without, Z = S.
         """
         d_model, joined = queries.shape[-1], self.num_heads * self.head_dim
+        int8 = self.execution.int8_weights
 
-        def heads(name, x, stddev):
-            x = layers.Projection(joined, ("embed", "joined_kv"), stddev, self.dtype, name=name)(x)
-            x = x.reshape(*x.shape[:-1], self.num_heads, self.head_dim)
-            # Heads beside the batch axis: both products become batched matmuls.
-            return jnp.swapaxes(x, 1, 2)  # [B, H, S, K]
+        def heads(name, stddev):
+            axes = ("embed", "joined_kv")
+            options = self.dtype, int8, self.num_heads, self.execution
+            return layers.HeadProjection(d_model, joined, axes, stddev, *options, name=name)
 
-        def key_value():
-            return (heads("key", keys, d_model**-0.5), heads("value", keys, d_model**-0.5))
-
-        query = heads("query", queries, (d_model * self.head_dim) ** -0.5)
-        if cache_index is None:
-            key, value = key_value()
+        to_query = heads("query", (d_model * self.head_dim) ** -0.5)
+        to_key, to_value = (heads(name, d_model**-0.5) for name in ("key", "value"))
+        query, value_of_sums = to_query(queries), lambda x: x
+        if cache_index is None and self._few(queries.shape[1], keys.shape[1], d_model):
+            # <q, Wk e> is <Wk' q, e>, and a weighted sum of Wv e is Wv of the weighted sum of e.
+            query, value_of_sums = to_key.pull_back(query), to_value.push_sums
+            key = value = keys[:, None].astype(self.dtype)
+        elif cache_index is None:
+            key, value = to_key(keys), to_value(keys)
         elif queries is keys:
-            key, value = self._append_to_cache(*key_value(), cache_index)
+            key, value = self._append_to_cache(to_key(keys), to_value(keys), cache_index)
         else:
-            key, value = self._cache_once(key_value, first_step)
+            key, value = self._cache_once(lambda: (to_key(keys), to_value(keys)), first_step)
 
+        if queries is keys and cache_index is None and self._fused(enable_dropout):
+            out = fused(query, key, value, mask, bias)
+        else:
+            weights = self._weights(query, key, mask, bias, enable_dropout)
+            out = value_of_sums(weights @ value)
+        out = jnp.swapaxes(out, 1, 2).reshape(*queries.shape[:-1], joined)
+        return layers.Projection(
+            joined, d_model, ("joined_kv", "embed"), joined**-0.5, self.dtype, int8, name="out"
+        )(out)
+
+    def _few(self, queries: int, keys: int, d_model: int) -> bool:
+        """Whether it takes fewer products to leave the keys unprojected and work on D, not K."""
+        projected = keys * self.head_dim * (d_model + queries)
+        return queries * d_model * (self.head_dim + keys) < projected
+
+    def _fused(self, enable_dropout: bool) -> bool:
+        """Whether a kernel may keep the weights to itself, and leave out dropout on them."""
+        dropout = enable_dropout and self.dropout_rate > 0
+        looked_at = self.is_mutable_collection("intermediates")
+        return self.execution.attention == "cudnn" and not dropout and not looked_at
+
+    def _weights(self, query, key, mask, bias, enable_dropout) -> Float[Array, "B H Q Z"]:
         logits = (query @ jnp.swapaxes(key, -1, -2)).astype(jnp.float32)
         if bias is not None:
             logits += bias.astype(jnp.float32)
         if mask is not None:
             logits = jnp.where(mask, logits, MASKED)
         weights = jax.nn.softmax(logits).astype(self.dtype)
-        self.sow("intermediates", "attention_weights", weights)
-        weights = layers.Dropout(self.dropout_rate)(weights, enable_dropout)
-        out = jnp.swapaxes(weights @ value, 1, 2).reshape(*queries.shape[:-1], joined)
-        return layers.Projection(
-            d_model, ("joined_kv", "embed"), joined**-0.5, self.dtype, name="out"
-        )(out)
+        self.sow("intermediates", "mean_weights", jnp.mean(weights, axis=1, dtype=jnp.float32))
+        return layers.Dropout(self.dropout_rate)(weights, enable_dropout)
 
     def _append_to_cache(self, key, value, index):
         """Self-attention: creates an empty cache, or writes the new rows into it."""
@@ -156,3 +179,17 @@ class MultiHeadAttention(nn.Module):
         if not self.has_variable("cache", "cached_key"):
             return key_value()
         return [self.get_variable("cache", f"cached_{name}") for name in ("key", "value")]
+
+
+def fused(
+    query: Float[Array, "B H Q K"],
+    key: Float[Array, "B H S K"],
+    value: Float[Array, "B H S K"],
+    mask: Bool[Array, "#B 1 #Q S"] | None,
+    bias: Float[Array, "#B H Q S"] | None,
+    kernel: str = "cudnn",
+) -> Float[Array, "B H Q K"]:
+    """The weighted sums of `value`, by a kernel that never writes the [Q, S] weights to memory."""
+    rows = (jnp.swapaxes(x, 1, 2) for x in (query, key, value))
+    out = jax.nn.dot_product_attention(*rows, bias, mask, scale=1.0, implementation=kernel)
+    return jnp.swapaxes(out, 1, 2)

@@ -5,12 +5,16 @@ Every parameter is declared with logical axis names (T5X's), which
 stored in and are cast to `dtype` where they are used.
 """
 
+import functools
+
 from flax import linen as nn
 from flax.linen import partitioning
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
+
+from prompt_tuning.t5.execution import Execution
 
 
 class RMSNorm(nn.Module):
@@ -30,22 +34,64 @@ class RMSNorm(nn.Module):
 
 
 class Projection(nn.Module):
-    """x @ kernel, no bias. `axes` names the kernel's two logical axes."""
+    """x @ kernel, no bias. `axes` names the kernel's two logical axes.
 
+    With `int8`, the kernel is int8 and each of its columns has a scale, which bfloat16 holds
+    exactly (parameters.int8_weights): an output is rounded once more, nothing else is lost.
+    """
+
+    in_features: int
     features: int
     axes: tuple[str, str]
     stddev: float
     dtype: DTypeLike = jnp.float32
+    int8: bool = False
 
-    @nn.compact
-    def __call__(self, x: Float[Array, "*B I"]) -> Float[Array, "*B O"]:
-        kernel = partitioning.param_with_axes(
-            "kernel",
-            nn.initializers.normal(self.stddev),
-            (x.shape[-1], self.features),
-            axes=self.axes,
+    def setup(self):
+        shape, normal = (self.in_features, self.features), nn.initializers.normal(self.stddev)
+        dtype = {"dtype": jnp.int8} if self.int8 else {}
+        initializer = nn.initializers.zeros if self.int8 else normal
+        self.kernel = partitioning.param_with_axes(
+            "kernel", functools.partial(initializer, **dtype), shape, axes=self.axes
         )
-        return x.astype(self.dtype) @ kernel.astype(self.dtype)
+        if self.int8:
+            self.kernel_scale = partitioning.param_with_axes(
+                "kernel_scale", nn.initializers.ones, shape[1:], axes=self.axes[1:]
+            )
+
+    def __call__(self, x: Float[Array, "*B I"]) -> Float[Array, "*B O"]:
+        y = x.astype(self.dtype) @ self.kernel.astype(self.dtype)
+        return y * self.kernel_scale.astype(self.dtype) if self.int8 else y
+
+
+class HeadProjection(Projection):
+    """A projection to the H heads of an attention, H * K features."""
+
+    num_heads: int = 1
+    execution: Execution = Execution()
+
+    def __call__(self, x: Float[Array, "B S D"]) -> Float[Array, "B H S K"]:
+        y = super().__call__(x)
+        y = y.reshape(*y.shape[:-1], self.num_heads, -1)
+        y = self.execution.place(y, "batch", "length", "heads", "kv")
+        return jnp.swapaxes(
+            y, 1, 2
+        )  # heads beside the batch axis: what follows are batched matmuls
+
+    def pull_back(self, x: Float[Array, "B H Q K"]) -> Float[Array, "B H Q D"]:
+        """`x` times the transposed kernel: <pull_back(x), rows> is <x, self(rows)>."""
+        if self.int8:
+            x = x * self._by_head(self.kernel_scale)[:, None]
+        return jnp.einsum("bhqk,dhk->bhqd", x, self._by_head(self.kernel))
+
+    def push_sums(self, x: Float[Array, "B H Q D"]) -> Float[Array, "B H Q K"]:
+        """Each head's part of the projection of its own rows: sums over rows, projected."""
+        y = jnp.einsum("bhqd,dhk->bhqk", x, self._by_head(self.kernel))
+        return y * self._by_head(self.kernel_scale)[:, None] if self.int8 else y
+
+    def _by_head(self, x):
+        """[..., H * K] -> [..., H, K], in the compute dtype."""
+        return jnp.asarray(x, self.dtype).reshape(*x.shape[:-1], self.num_heads, -1)
 
 
 class Embedding(nn.Module):
@@ -90,21 +136,24 @@ class MLP(nn.Module):
     activation: str
     dropout_rate: float
     dtype: DTypeLike = jnp.float32
+    execution: Execution = Execution()
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T D"], enable_dropout: bool) -> Float[Array, "B T D"]:
-        d_model = x.shape[-1]
         # jax.nn.gelu is the tanh approximation, which T5 uses, by default.
         activation = {"gelu": jax.nn.gelu, "relu": jax.nn.relu}[self.activation]
 
-        def project(name, features, axes, stddev):
-            return Projection(features, axes, stddev, self.dtype, name=name)
+        def project(name, x, features, axes):
+            width = x.shape[-1]
+            options = self.dtype, self.execution.int8_weights
+            return Projection(width, features, axes, width**-0.5, *options, name=name)(x)
 
+        widen = ("embed", "mlp")
         if self.gated:
-            gate = project("wi_0", self.d_ff, ("embed", "mlp"), d_model**-0.5)(x)
-            value = project("wi_1", self.d_ff, ("embed", "mlp"), d_model**-0.5)(x)
+            gate, value = (project(name, x, self.d_ff, widen) for name in ("wi_0", "wi_1"))
             h = activation(gate) * value
         else:
-            h = activation(project("wi", self.d_ff, ("embed", "mlp"), d_model**-0.5)(x))
+            h = activation(project("wi", x, self.d_ff, widen))
+        h = self.execution.place(h, "batch", "length", "mlp")
         h = Dropout(self.dropout_rate)(h, enable_dropout)
-        return project("wo", d_model, ("mlp", "embed"), self.d_ff**-0.5)(h)
+        return project("wo", h, x.shape[-1], ("mlp", "embed"))

@@ -11,37 +11,52 @@ is set up):
     tokens [B, T]) -> [B, S, D]` joins rows to the embedded input, before
     dropout; `join(values [B, T], fill, tokens [B, T]) -> [B, S]` does the same to
     a mask, `fill` standing at the added rows.
+  "encoder/embedding" also: `fill(embedded [B, S, D], slots [B, S]) -> [B, S, D]` puts the rows in
+    the slots that packed examples keep free: columns with a segment, but no token
+    (data/packing.py).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from flax import linen as nn
 from flax.core import FrozenDict
+from flax.linen import partitioning
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from prompt_tuning.t5 import attention
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import layers
+from prompt_tuning.t5.execution import Execution
 
 PAD_ID = 0
 Hooks = Mapping[str, Callable[[], nn.Module]]
 POINTS = ("encoder/embedding", "decoder/embedding")
 
 
-def _attention(config: t5_config.T5Config, name: str) -> attention.MultiHeadAttention:
+def _attention(
+    config: t5_config.T5Config, execution: Execution, name: str
+) -> attention.MultiHeadAttention:
     return attention.MultiHeadAttention(
-        config.num_heads, config.head_dim, config.dropout_rate, config.compute_dtype, name=name
+        config.num_heads,
+        config.head_dim,
+        config.dropout_rate,
+        config.compute_dtype,
+        execution,
+        name=name,
     )
 
 
-def _mlp(config: t5_config.T5Config) -> layers.MLP:
+def _mlp(config: t5_config.T5Config, execution: Execution) -> layers.MLP:
     return layers.MLP(
         config.d_ff,
         config.gated,
         config.activation,
         config.dropout_rate,
         config.compute_dtype,
+        execution,
         name="mlp",
     )
 
@@ -72,6 +87,7 @@ class EncoderLayer(nn.Module):
     """Self-attention and feed-forward, each behind a norm and added back."""
 
     config: t5_config.T5Config
+    execution: Execution
 
     @nn.compact
     def __call__(
@@ -81,22 +97,26 @@ class EncoderLayer(nn.Module):
         bias: Float[Array, "#B H S S"] | None,
         positions: Int[Array, "#B S"],
         enable_dropout: bool,
-    ) -> Float[Array, "B S D"]:
-        config = self.config
+    ) -> tuple[Float[Array, "B S D"], None]:
+        config, execution = self.config, self.execution
         dropout = layers.Dropout(config.dropout_rate)
+        x = execution.place(x, "batch", "length", "embed")
         if config.relpos_per_layer:
             bias = _relative_positions(config, True, "relpos_bias")(positions, positions)
         h = _norm(config, "pre_attention_layer_norm")(x)
-        h = _attention(config, "attention")(h, h, mask, bias, enable_dropout=enable_dropout)
+        h = _attention(config, execution, "attention")(
+            h, h, mask, bias, enable_dropout=enable_dropout
+        )
         x = x + dropout(h, enable_dropout)
-        h = _mlp(config)(_norm(config, "pre_mlp_layer_norm")(x), enable_dropout)
-        return x + dropout(h, enable_dropout)
+        h = _mlp(config, execution)(_norm(config, "pre_mlp_layer_norm")(x), enable_dropout)
+        return x + dropout(h, enable_dropout), None
 
 
 class DecoderLayer(nn.Module):
     """Causal self-attention, cross-attention and feed-forward."""
 
     config: t5_config.T5Config
+    execution: Execution
 
     @nn.compact
     def __call__(
@@ -110,28 +130,66 @@ class DecoderLayer(nn.Module):
         cache_index: Int[Array, ""] | None,
         first_step: bool,
         enable_dropout: bool,
-    ) -> Float[Array, "B Q D"]:
-        config = self.config
+    ) -> tuple[Float[Array, "B Q D"], None]:
+        config, execution = self.config, self.execution
         dropout = layers.Dropout(config.dropout_rate)
+        x = execution.place(x, "batch", "length", "embed")
         if config.relpos_per_layer:
             bias = _relative_positions(config, False, "relpos_bias")(*positions)
         options = dict(
             enable_dropout=enable_dropout, cache_index=cache_index, first_step=first_step
         )
         h = _norm(config, "pre_self_attention_layer_norm")(x)
-        h = _attention(config, "self_attention")(h, h, mask, bias, **options)
+        h = _attention(config, execution, "self_attention")(h, h, mask, bias, **options)
         x = x + dropout(h, enable_dropout)
         h = _norm(config, "pre_cross_attention_layer_norm")(x)
-        h = _attention(config, "encoder_decoder_attention")(h, encoded, cross_mask, None, **options)
+        h = _attention(config, execution, "encoder_decoder_attention")(
+            h, encoded, cross_mask, None, **options
+        )
         x = x + dropout(h, enable_dropout)
-        h = _mlp(config)(_norm(config, "pre_mlp_layer_norm")(x), enable_dropout)
-        return x + dropout(h, enable_dropout)
+        h = _mlp(config, execution)(_norm(config, "pre_mlp_layer_norm")(x), enable_dropout)
+        return x + dropout(h, enable_dropout), None
+
+
+# By class, which arguments of a layer are Python values, the module itself being number 0.
+_STATIC = {EncoderLayer: (5,), DecoderLayer: (8, 9)}
+# jax.checkpoint's policies by T5X's names.
+_REMAT = {"minimal": jax.checkpoint_policies.dots_with_no_batch_dims_saveable, "full": None}
+
+
+def _stack(
+    layer: type[nn.Module], config: t5_config.T5Config, execution: Execution, count: int
+) -> nn.Module | Sequence[nn.Module]:
+    """A stack's layers, "layers_N", or the one that is scanned, "layers", with their weights stacked."""
+    scanned, policy = execution.scan_layers, execution.remat_policy
+    static = _STATIC[layer]
+    if policy != "none":
+        layer = nn.remat(
+            layer, prevent_cse=not scanned, static_argnums=static, policy=_REMAT[policy]
+        )
+    if not scanned:
+        return [layer(config, execution) for _ in range(count)]
+    return partitioning.scan_with_axes(
+        layer,
+        variable_axes={"params": 0, "cache": 0, "intermediates": 0},
+        split_rngs={"params": True, "dropout": True},
+        in_axes=nn.broadcast,
+        length=count,
+    )(config, execution)
+
+
+def _run(stack: nn.Module | Sequence[nn.Module], x: Array, *arguments: Any) -> Array:
+    """`x` through all layers of a stack."""
+    for layer in [stack] if isinstance(stack, nn.Module) else stack:
+        x, _ = layer(x, *arguments)
+    return x
 
 
 class Encoder(nn.Module):
     """Embeds, joins the added rows, and runs the encoder's layers."""
 
     config: t5_config.T5Config
+    execution: Execution
     embedder: nn.Module
     hooks: Hooks
 
@@ -141,12 +199,16 @@ class Encoder(nn.Module):
             self.prompt = self.hooks["encoder/embedding"]()
         if not config.relpos_per_layer:
             self.relpos_bias = _relative_positions(config, bidirectional=True)
-        self.layers = [EncoderLayer(config) for _ in range(config.num_encoder_layers)]
+        self.layers = _stack(EncoderLayer, config, self.execution, config.num_encoder_layers)
         self.encoder_norm = _norm(config)
         self.dropout = layers.Dropout(config.dropout_rate)
 
-    def visible(self, tokens: Int[Array, "B T"]) -> Bool[Array, "B S"]:
+    def visible(
+        self, tokens: Int[Array, "B T"], segments: Int[Array, "B T"] | None = None
+    ) -> Bool[Array, "B S"]:
         """Which encoder positions may be attended to: text and all added rows."""
+        if segments is not None:
+            return segments > 0
         valid = tokens != PAD_ID
         return self.prompt.join(valid, True, tokens) if hasattr(self, "prompt") else valid
 
@@ -159,18 +221,20 @@ class Encoder(nn.Module):
         enable_dropout: bool,
     ) -> Float[Array, "B S D"]:
         x = self.embedder(tokens)
+        visible = self.visible(tokens, segments)
         if hasattr(self, "prompt"):
-            x = self.prompt(x, tokens)
+            if segments is None:
+                x = self.prompt(x, tokens)
+            else:
+                x = self.prompt.fill(x, visible & (tokens == PAD_ID))
         if positions is None:
             positions = jnp.arange(x.shape[1])[None]
-        visible = self.visible(tokens)
         mask = visible[:, None, None, :]
         if segments is not None:
             mask = mask & _same_segment(segments, segments)
         bias = None if self.config.relpos_per_layer else self.relpos_bias(positions, positions)
         x = self.dropout(x, enable_dropout)
-        for layer in self.layers:
-            x = layer(x, mask, bias, positions, enable_dropout)
+        x = _run(self.layers, x, mask, bias, positions, enable_dropout)
         x = self.dropout(self.encoder_norm(x), enable_dropout)
         return x * visible[:, :, None].astype(x.dtype)
 
@@ -179,6 +243,7 @@ class Decoder(nn.Module):
     """Embeds the shifted targets and predicts each next token."""
 
     config: t5_config.T5Config
+    execution: Execution
     embedder: nn.Module
     hooks: Hooks
 
@@ -188,13 +253,13 @@ class Decoder(nn.Module):
             self.prompt = self.hooks["decoder/embedding"]()
         if not config.relpos_per_layer:
             self.relpos_bias = _relative_positions(config, bidirectional=False)
-        self.layers = [DecoderLayer(config) for _ in range(config.num_decoder_layers)]
+        self.layers = _stack(DecoderLayer, config, self.execution, config.num_decoder_layers)
         self.decoder_norm = _norm(config)
         self.dropout = layers.Dropout(config.dropout_rate)
         if not config.tied_logits:
             # In float32 whatever the activations are: bfloat16 has steps of 0.25 at a logit of 40.
             self.logits_dense = layers.Projection(
-                config.vocab_size, ("embed", "vocab"), config.d_model**-0.5
+                config.d_model, config.vocab_size, ("embed", "vocab"), config.d_model**-0.5
             )
 
     def __call__(
@@ -231,10 +296,10 @@ class Decoder(nn.Module):
             positions = (positions, positions)
         bias = None if self.config.relpos_per_layer else self.relpos_bias(*positions)
         x = self.dropout(x, enable_dropout)
-        for layer in self.layers:
-            x = layer(
-                x, encoded, mask, cross_mask, bias, positions, index, first_step, enable_dropout
-            )
+        x = _run(
+            self.layers,
+            *(x, encoded, mask, cross_mask, bias, positions, index, first_step, enable_dropout),
+        )
         # Rows that a hook put in front predict nothing.
         x = self.decoder_norm(x[:, -length:])
         return self._logits(self.dropout(x, enable_dropout))
@@ -257,10 +322,12 @@ class T5(nn.Module):
     Attributes:
       config: dimensions and switches.
       hooks: factories of the modules that a method adds, by point.
+      execution: how it is computed.
     """
 
     config: t5_config.T5Config
     hooks: Hooks = FrozenDict()
+    execution: Execution = Execution()
 
     def setup(self):
         if unknown := set(self.hooks) - set(POINTS):
@@ -271,8 +338,8 @@ class T5(nn.Module):
         self.token_embedder = layers.Embedding(
             config.vocab_size, config.d_model, config.compute_dtype
         )
-        self.encoder = Encoder(config, self.token_embedder, self.hooks)
-        self.decoder = Decoder(config, self.token_embedder, self.hooks)
+        self.encoder = Encoder(config, self.execution, self.token_embedder, self.hooks)
+        self.decoder = Decoder(config, self.execution, self.token_embedder, self.hooks)
 
     def encode(
         self,
@@ -282,8 +349,11 @@ class T5(nn.Module):
         *,
         enable_dropout: bool = True,
     ) -> Float[Array, "B S D"]:
-        """Encoder outputs, zero at padding; S is T plus the rows that hooks add."""
-        self._refuse_packed("encoder/embedding", encoder_segment_ids, encoder_positions)
+        """Encoder outputs, zero at padding; S is T plus the rows that hooks add.
+
+        With segments S is T: packed examples bring slots for these rows.
+        """
+        self._refuse("encoder/embedding", encoder_positions=encoder_positions)
         return self.encoder(
             encoder_input_tokens,
             encoder_segment_ids,
@@ -316,14 +386,17 @@ class T5(nn.Module):
         unnecessary, since padding stands only at the end.
         """
         del decoder_target_tokens
-        self._refuse_packed("encoder/embedding", encoder_segment_ids)
-        self._refuse_packed("decoder/embedding", decoder_segment_ids, decoder_positions)
+        self._refuse(
+            "decoder/embedding",
+            decoder_segment_ids=decoder_segment_ids,
+            decoder_positions=decoder_positions,
+        )
         segments = None
         if decoder_segment_ids is not None:
             segments = (encoder_segment_ids, decoder_segment_ids)
         return self.decoder(
             encoded,
-            self.encoder.visible(encoder_input_tokens),
+            self.encoder.visible(encoder_input_tokens, encoder_segment_ids),
             decoder_input_tokens,
             segments=segments,
             positions=decoder_positions,
@@ -366,12 +439,16 @@ class T5(nn.Module):
             max_decode_length=decoder_input_tokens.shape[1],
         )
 
-    def _refuse_packed(self, point: str, *given: Int[Array, "B _"] | None) -> None:
-        """Raises ValueError where rows of several examples meet a hook that adds to rows."""
-        if point in self.hooks and any(x is not None for x in given):
-            stack = point.split("/")[0]
+    def _refuse(self, point: str, **given: Int[Array, "B _"] | None) -> None:
+        """Raises ValueError where packed rows without slots meet a hook that adds to rows.
+
+        T5X's have positions, which rows with slots do not need.
+        """
+        found = [name for name, x in given.items() if x is not None]
+        if point in self.hooks and found:
             raise ValueError(
-                f"Found packed examples ({stack}_segment_ids or {stack}_positions) and a hook at "
-                f"{point!r}, which would give all examples of a row one prompt: give rows of one "
-                "example, without segments and positions (packing off), or a network without it."
+                f"Found {' and '.join(found)}, of examples that are packed as T5X does it, and a "
+                f"hook at {point!r}, which would give all examples of a row one prompt: turn "
+                "packing off. Packed by data/packing.py, a row has slots for each example's own "
+                "encoder prompt, and no positions."
             )

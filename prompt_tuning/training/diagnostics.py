@@ -85,7 +85,7 @@ def attention_mass(
         visible = queries["encoder"] | columns["encoder"]
         alike = visible / jnp.sum(visible, axis=1, keepdims=True)
         scalars["prompt/attention_mass/encoder_uniform"] = _mass(
-            alike[:, None, None, :], queries["encoder"], columns["encoder"]
+            alike[:, None, :], queries["encoder"], columns["encoder"]
         )
     return scalars
 
@@ -109,8 +109,8 @@ def _positions(
 
 def _attention_weights(
     model: network.T5, params: parameters.Flat, batch: Mapping[str, Array]
-) -> dict[str, Float[Array, "B H Q S"]]:
-    """Every layer's attention weights, by the path at which it sows them."""
+) -> dict[str, Float[Array, "B Q S"]]:
+    """Every layer's attention weights, the mean over heads, by the path at which it sows them."""
     _, state = model.apply(
         {"params": parameters.unflatten(params)},
         batch["encoder_input_tokens"],
@@ -118,17 +118,22 @@ def _attention_weights(
         enable_dropout=False,
         mutable=["intermediates"],
     )
-    sown = parameters.flatten(state["intermediates"])
-    return {
-        path: weights for path, (weights,) in sown.items() if path.endswith("/attention_weights")
-    }
+    weights = {}
+    for path, (x,) in parameters.flatten(state["intermediates"]).items():
+        if path.endswith("/mean_weights"):
+            if x.ndim == 3:
+                weights[path] = x
+            else:  # a scan has those of all layers in one
+                paths = (path.replace("/layers/", f"/layers_{i}/") for i in range(len(x)))
+                weights |= dict(zip(paths, x))
+    return weights
 
 
 def _mass(
-    weights: Float[Array, "B #H #Q S"], queries: Bool[Array, "B Q"], columns: Bool[Array, "B S"]
+    weights: Float[Array, "B #Q S"], queries: Bool[Array, "B Q"], columns: Bool[Array, "B S"]
 ) -> Float[Array, ""]:
-    on_columns = jnp.sum(weights.astype(jnp.float32) * columns[:, None, None, :], axis=-1)
-    return jnp.sum(jnp.mean(on_columns, axis=1) * queries) / jnp.sum(queries)
+    on_columns = jnp.sum(weights * columns[:, None, :], axis=-1)
+    return jnp.sum(on_columns * queries) / jnp.sum(queries)
 
 
 def _row_norms(rows: Float[Array, "R D"]) -> Float[Array, "R"]:

@@ -15,8 +15,6 @@ import dataclasses
 import math
 import os
 import pathlib
-import signal
-import threading
 from typing import Any
 
 import jax
@@ -25,10 +23,11 @@ import optax
 
 from prompt_tuning.checkpoints import runs
 from prompt_tuning.checkpoints import weights
-from prompt_tuning.data import batches as data_batches
+from prompt_tuning.data import arrangements
 from prompt_tuning.methods import method as methods
 from prompt_tuning.t5 import parameters
 from prompt_tuning.training import diagnostics
+from prompt_tuning.training import interrupt
 from prompt_tuning.training import optimizers
 from prompt_tuning.training import partition
 from prompt_tuning.training import progress as progress_lines
@@ -73,7 +72,7 @@ class Result:
 def train(
     base: weights.FrozenModel,
     method: methods.Method,
-    batches: data_batches.Batches,
+    batches: arrangements.ArrangedBatches,
     *,
     model_dir: str | os.PathLike,
     steps: int,
@@ -85,7 +84,6 @@ def train(
     metric: str = "accuracy",
     patience: int | None = None,
     seed: int = 0,
-    accumulate: int = 1,
     keep: int = 2,
     layout: sharding.Layout = sharding.Layout(),
     configuration: str | None = None,
@@ -96,7 +94,7 @@ def train(
     Args:
       base: the frozen model, or the one to tune.
       method: what is added and what is trained.
-      batches: `batches(step)` -> (batch, example ids), pure in the step.
+      batches: `batches(step)` -> (its parts, example ids), pure in the step.
       model_dir: where everything is written; a run found there goes on.
       steps: total steps, those of an earlier part of the run included.
       optimizer: of the trained arrays; freezing is added here.
@@ -108,7 +106,6 @@ def train(
         a leading "-" turns a loss into a score.
       patience: stop after this many evaluations without a better one.
       seed: of the method's initialiser and of dropout.
-      accumulate: cut each batch into this many parts whose gradients add up.
       keep: saves to keep in checkpoints/.
       layout: how arrays lie on the devices.
       configuration: what made this run, kept as config.gin.
@@ -135,12 +132,7 @@ def train(
     trained = jax.tree.map(lambda x: jnp.array(x, jnp.float32, copy=True), trained)
     optimizer = optimizers.freeze(optimizer, method.trainable)
     state = sharding.put_state(training_step.TrainState.create(trained, optimizer), mesh)
-    train_step = jax.jit(
-        training_step.make_train_step(model, optimizer, seed, accumulate),
-        donate_argnums=0,
-        # The state stays where it was put, or the second step would be compiled anew.
-        out_shardings=(jax.tree.map(lambda x: x.sharding, state), None),
-    )
+    train_step = training_step.CompiledStep(model, optimizer, seed, state)
 
     # Resume the newest save, which must be this run's, or start with the method's initialiser.
     best = Best()
@@ -149,7 +141,7 @@ def train(
         "model": base.fingerprint,
         "trained": {name: list(x.shape) for name, x in sorted(trained.items())},
         "seed": seed,
-        "batch": batches.batch_size,
+        "batch": batches.step.batch_size,
         **method.identity,
     }
     notes = runs.latest_notes(model_dir / "checkpoints")
@@ -163,8 +155,11 @@ def train(
 
     writers.keep_configuration(model_dir / "config.gin", configuration)
     writer = writers.ScalarWriter(model_dir, step)
-    tokens = batches.batch_size * (batches.inputs_length + batches.targets_length)
-    progress = progress_lines.Progress(step, steps, tokens)
+    progress = progress_lines.Progress(step, steps, batches.step.batch_size)
+
+    def put(step: int) -> tuple[list[training_step.Batch], list[str]]:
+        parts, ids = batches(step)
+        return [sharding.put_batch(part, mesh) for part in parts], ids
 
     def write_learned(folder: str, score: float | None = None) -> None:
         about = {
@@ -202,37 +197,56 @@ def train(
             write_learned("best", new.score)
         return new
 
-    with contextlib.closing(checkpoints), contextlib.closing(writer), _Interrupt() as interrupt:
-        batch, ids = batches(step)
-        while step < steps and not interrupt.asked and not _exhausted(best, patience):
-            state, metrics = train_step(state, frozen, sharding.put_batch(batch, mesh))
-            # The device computes while the host makes the next batch.
-            this_ids, (batch, ids) = ids, batches(step + 1)
-            metrics = {name: float(x) for name, x in jax.device_get(metrics).items()}
-            if not metrics["finite"]:
-                save()
-                raise NotFiniteError(
-                    f"The loss or the update of step {step} is not finite (loss "
-                    f"{metrics['loss']}), with examples {this_ids}. The state before it is "
-                    f"saved in {model_dir}. Lower the learning rate, or look at the examples."
-                )
+    def read(done: int, ids: list[str], metrics: training_step.Metrics) -> None:
+        """Looks at what a step computed, once it has; raises if the run cannot go on."""
+        nonlocal step
+        numbers = {name: float(x) for name, x in jax.device_get(metrics).items()}
+        if not numbers["finite"]:
+            step = done  # the steps that were begun since have changed nothing
+            save()
+            raise NotFiniteError(
+                f"The loss or the update of step {step} is not finite (loss {numbers['loss']}), with "
+                f"examples {ids}. The state before it is saved in {model_dir}. Lower the learning "
+                "rate, or look at the examples."
+            )
+        progress(done + 1, numbers["loss"])
+        if (done + 1) % log_period == 0:
+            scalars = {f"train/{name}": value for name, value in numbers.items()}
+            writer(done + 1, scalars | diagnostics.update_ratio(numbers))
+
+    # Each step is begun before the numbers of the one before it are read, so that the devices never
+    # wait for this process: it makes and places the next step's arrays while they compute.
+    with (
+        contextlib.closing(checkpoints),
+        contextlib.closing(writer),
+        interrupt.Interrupt() as interruption,
+    ):
+        proceed = sharding.put_state(jnp.array(True), mesh)
+        parts, ids = put(step)
+        unread: list[tuple[int, list[str], training_step.Metrics]] = []
+        while (
+            step < steps and not interruption.asked_before(step) and not _exhausted(best, patience)
+        ):
+            state, metrics = train_step(state, frozen, parts, proceed)
+            proceed = metrics["finite"]
+            unread.append((step, ids, metrics))
             step += 1
-            progress(step, metrics["loss"])
-            if step % log_period == 0:
-                writer(
-                    step,
-                    {f"train/{name}": value for name, value in metrics.items()}
-                    | diagnostics.update_ratio(metrics),
-                )
+            parts, ids = put(step)
             last = step == steps
-            if evaluate and (last or step % eval_period == 0):
+            evaluates = evaluate and (last or step % eval_period == 0)
+            saves = last or step % save_period == 0
+            while len(unread) > (0 if evaluates or saves else 1):
+                read(*unread.pop(0))
+            if evaluates:
                 best = evaluate_now()
-            if last or step % save_period == 0:
+            if saves:
                 save()
+        for numbers in unread:
+            read(*numbers)
         save()
         if evaluate is None:
             write_learned("best")
-    if interrupt.asked:
+    if interruption.asked:
         raise Interrupted(
             f"Stopped at step {step} of {steps}. The same command goes on from there ({model_dir})."
         )
@@ -268,24 +282,3 @@ def signed_score(scores: Scores, metric: str) -> float:
 
 def _exhausted(best: Best, patience: int | None) -> bool:
     return patience is not None and best.evaluations_since >= patience
-
-
-class _Interrupt:
-    """Turns SIGTERM and the first Ctrl-C into an end of the loop after its step."""
-
-    def __enter__(self):
-        self.asked = False
-        self._before: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask)
-        return self
-
-    def _ask(self, number, frame):
-        del frame
-        self.asked = True
-        signal.signal(number, self._before[number])
-
-    def __exit__(self, *_):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)

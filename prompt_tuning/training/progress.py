@@ -27,7 +27,7 @@ class Progress:
         self,
         first_step: int,
         last_step: int,
-        tokens_per_step: int,
+        examples_per_step: int,
         stream: io.TextIOBase | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
@@ -36,11 +36,11 @@ class Progress:
         Args:
           first_step: steps that were done before, by a run that resumes.
           last_step: the step at which training ends.
-          tokens_per_step: input and target tokens of a batch.
+          examples_per_step: B.
           stream: where the line goes; standard output if None.
           clock: seconds.
         """
-        self._last_step, self._tokens_per_step = last_step, tokens_per_step
+        self._last_step, self._examples_per_step = last_step, examples_per_step
         self._stream = sys.stdout if stream is None else stream
         self._clock = clock
         self._on_terminal = self._stream.isatty()
@@ -73,7 +73,7 @@ class Progress:
         left = datetime.timedelta(seconds=round((self._last_step - self._step) * seconds))
         return (
             f"step {self._step}/{self._last_step}  {seconds:.3g} s/step  "
-            f"{self._tokens_per_step / seconds:,.0f} tokens/s  "
+            f"{self._examples_per_step / seconds:,.1f} examples/s  "
             f"loss {loss:.4f}  ETA {left}"
         )
 

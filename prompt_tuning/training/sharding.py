@@ -4,25 +4,30 @@ The model names the axes of its parameters (T5X's names); nothing else knows
 which device holds what. One code path serves one CPU and a pod.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 from typing import Any
 
 from flax.linen import partitioning
 import jax
+from jax.experimental import mesh_utils
 from jax.experimental import multihost_utils
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
 from prompt_tuning.checkpoints import stored
+from prompt_tuning.checkpoints import weights
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
+from prompt_tuning.training import weight_forms
 
 DATA, MODEL = "data", "model"
 
 # Logical axis -> mesh axis. Names that are absent are not split.
 RULES = {"vocab": MODEL, "heads": MODEL, "joined_kv": MODEL, "mlp": MODEL}
+# The same of activations, whose "embed" is never divided.
+ACTIVATION_RULES = RULES | {"batch": DATA}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,13 +51,18 @@ class Layout:
                 f"Layout.model_parallel is {self.model_parallel}, which does not divide "
                 f"the {len(devices)} devices."
             )
-        grid = np.asarray(devices).reshape(-1, self.model_parallel)
-        if any(len({device.process_index for device in row}) > 1 for row in grid):
-            raise ValueError(
-                f"Layout.model_parallel is {self.model_parallel}, more devices than a process has: "
-                "its share of a batch would be another's too."
-            )
-        return Mesh(grid, (DATA, MODEL))
+        shape = len(devices) // self.model_parallel, self.model_parallel
+        return Mesh(_grid(devices, *shape), (DATA, MODEL))
+
+    def bind(self, base: weights.FrozenModel, mesh: Mesh) -> weights.FrozenModel:
+        """The model, computed with activations where this layout has them.
+
+        Left to itself the compiler may rather move activations between devices than weights.
+        """
+        if mesh.size == 1:
+            return base
+        execution = dataclasses.replace(base.execution, constrain=_Constrain(mesh))
+        return dataclasses.replace(base, execution=execution)
 
     def param_shardings(self, model: network.T5, mesh: Mesh) -> dict[str, NamedSharding]:
         """A sharding for each parameter name of the model, hooks' included."""
@@ -73,9 +83,39 @@ class Layout:
     def put_params(
         self, model: network.T5, params: Mapping[str, Any], mesh: Mesh
     ) -> dict[str, jax.Array]:
-        """Every array of a flat parameter dict on its devices, one after the other."""
+        """Every array of a flat parameter dict on its devices, one after the other.
+
+        Layers come in the plain form, and go in the form of the model's execution.
+        """
         shardings = self.param_shardings(model, mesh)
+        params = weight_forms.in_form(params, model.execution)
         return {name: _put(x, shardings[name]) for name, x in params.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Constrain:
+    """See `t5.execution.Execution`."""
+
+    mesh: Mesh
+
+    def __call__(self, x: jax.Array, axes: Sequence[str | None]) -> jax.Array:
+        spec = _spec(x.shape, axes, ACTIVATION_RULES, self.mesh)
+        return jax.lax.with_sharding_constraint(x, NamedSharding(self.mesh, spec))
+
+
+def _grid(devices: list[jax.Device], data: int, model: int) -> np.ndarray:
+    """Devices [data, model] such that those of a model axis are neighbours in one TPU slice."""
+    slices = len({getattr(device, "slice_index", 0) for device in devices})
+    if devices[0].platform != "tpu" or slices == 1:
+        return mesh_utils.create_device_mesh((data, model), devices, allow_split_physical_axes=True)
+    if data % slices:
+        raise ValueError(
+            f"Layout.model_parallel is {model}, which does not divide the "
+            f"{len(devices) // slices} devices of each of the {slices} slices."
+        )
+    return mesh_utils.create_hybrid_device_mesh(
+        (data // slices, model), (slices, 1), devices, allow_split_physical_axes=True
+    )
 
 
 def _put(x: Any, sharding: NamedSharding) -> jax.Array:
@@ -118,12 +158,37 @@ def check_batch_size(batch_size: int, parts: int, mesh: Mesh) -> None:
         )
 
 
-def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """This process's rows of a batch, as one array over the mesh's data axis."""
-    return {
-        name: jax.make_array_from_process_local_data(batch_rows(mesh), x)
-        for name, x in batch.items()
-    }
+def local_rows(mesh: Mesh | None, batch_size: int) -> Sequence[int]:
+    """Rows of a batch that this process's devices hold, ascending; all where there is no mesh.
+
+    Processes that share a model axis hold the same rows.
+    """
+    if mesh is None:
+        return range(batch_size)
+    parts = batch_rows(mesh).addressable_devices_indices_map((batch_size,)).values()
+    return sorted({row for (part,) in parts for row in range(*part.indices(batch_size))})
+
+
+def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh | None) -> dict[str, jax.Array]:
+    """This process's `local_rows` of a batch, as arrays of all its rows over the data axis.
+
+    Where there is no mesh they go to the default device.
+    """
+    if mesh is None:
+        return jax.device_put(dict(batch))
+    parts = local_rows(mesh, mesh.shape[DATA])  # of the data axis, those that are here
+
+    def put(x: np.ndarray) -> jax.Array:
+        rows = len(x) // len(parts)
+
+        def part(index: stored.Index) -> np.ndarray:
+            first = parts.index((index[0].start or 0) // rows) * rows
+            return x[first : first + rows]
+
+        shape = (rows * mesh.shape[DATA], *x.shape[1:])
+        return jax.make_array_from_callback(shape, batch_rows(mesh), part)
+
+    return {name: put(x) for name, x in batch.items()}
 
 
 def whole(x: jax.Array) -> jax.Array | np.ndarray:

@@ -14,6 +14,7 @@ from prompt_tuning.checkpoints import weights
 from prompt_tuning.cli import dry_run
 from prompt_tuning.methods import model_tuning
 from prompt_tuning.methods import soft_prompt
+from prompt_tuning.planning import programs
 from prompt_tuning.training import partition
 from prompt_tuning.t5 import parameters
 
@@ -55,12 +56,21 @@ def plan(monkeypatch, model_folder, data_files, tmp_path, capsys):
 def test_what_it_says(plan):
     report = plan("--gin_file=prompts/from_class_labels.gin")
     assert "SoftPrompt.initializer = @ClassLabels()" in report
-    assert "encoder_input_tokens int32 [16, 128]" in report
-    assert "decoder_target_tokens int32 [16, 8]" in report
+    assert "16 examples in parts by Bucketed(groups=8, buckets=8, tokens=2048)" in report
+    assert "encoder_input_tokens int32 [8, 64] or [8, 128]" in report
+    assert "decoder_target_tokens int32 [8, 8]\n" in report
     assert "frozen parameters, 80 trained" in report
     assert "10 steps of 16 examples, 160 in all" in report
     assert "4 epochs of 40 examples" in report
     assert "parameters" in report and "kept for the gradient" in report
+
+
+def test_shapes_are_those_of_the_arrangement(plan):
+    padded = plan("--gin.ARRANGEMENT=@Padded()", "--gin.train.accumulate=2")
+    assert "encoder_input_tokens int32 [8, 128]\n" in padded
+    packed = plan("--gin.ARRANGEMENT=@Packed()", "--gin.Packed.targets=3")
+    assert "encoder_input_tokens int32 [8, 136] or [16, 136]\n" in packed
+    assert "decoder_segment_ids int32 [8, 24] or [16, 24]\n" in packed
 
 
 def test_model_tuning(plan):
@@ -82,6 +92,7 @@ def _shapes():
 @pytest.mark.parametrize(
     "argument, expected",
     [
+        ("--gin.BATCH_SIZE=12", "BATCH_SIZE must be a multiple of 8"),
         ("--gin.CLASS_LABELS=['animal']", "unknown label 'colour'"),
         ("--gin.PROMPT_LENGTH=4001", "exceeds SampledVocab.first"),
         ("--gin.EVAL_SPLIT=dev", "no split 'dev'"),
@@ -137,9 +148,9 @@ def base(model_folder):
 
 
 def kept(base, method, batch_size):
-    params = base.params | dry_run._added(method, base)
+    params = base.params | programs.added_shapes(method, base)
     trained, frozen = partition.split(dict(params), method.trainable)
-    batch = dry_run.batch_shapes(batch_size, 12, 4)
+    batch = programs.batch_shapes(batch_size, 12, 4)
     return dry_run.kept_for_gradient(method.network(base), trained, frozen, batch)
 
 

@@ -19,6 +19,9 @@ def test_all_flags():
         "--gin_search_paths=z",
         "--gin.SoftPrompt.location=end=x",
         "--dry_run",
+        "--coordinator_address=host:1234",
+        "--num_processes=2",
+        "--process_id=1",
     )
     assert found == flags.Flags(
         gin_files=["a.gin", "b.gin"],
@@ -26,16 +29,33 @@ def test_all_flags():
         bindings=[("TRAIN_STEPS", "5"), ("SoftPrompt.location", "end=x")],
         dry_run=True,
         traceback=False,
+        coordinator_address="host:1234",
+        num_processes=2,
+        process_id=1,
     )
 
 
 def test_nothing_is_needed():
-    assert parse() == flags.Flags([], [], [], False, False)
+    assert parse() == flags.Flags([], [], [])
+
+
+def test_a_process_may_say_that_it_is_alone():
+    assert parse("--num_processes=1").num_processes == 1
 
 
 @pytest.mark.parametrize(
     "argument, expected",
     [
+        ("--num_processes=2", "--coordinator_address and --process_id missing"),
+        ("--process_id=0 --coordinator_address=host:1", "--num_processes missing"),
+        (
+            "--num_processes=2 --process_id=2 --coordinator_address=host:1",
+            "--process_id must be from 0 to 1 (--num_processes 2), found 2",
+        ),
+        (
+            "--num_processes=2 --process_id=1 --coordinator_address=host",
+            "--coordinator_address must be HOST:PORT, found host",
+        ),
         ("--gin_files=a.gin", "no flag --gin_files; did you mean --gin_file?"),
         ("--dry_rn", "no flag --dry_rn; did you mean --dry_run?"),
         ("runs/x.gin", "no flag runs/x.gin"),
@@ -44,6 +64,6 @@ def test_nothing_is_needed():
 )
 def test_bad_flags_end_with_two(capsys, argument, expected):
     with pytest.raises(SystemExit) as caught:
-        parse(argument)
+        parse(*argument.split())
     assert caught.value.code == 2
     assert expected in capsys.readouterr().err

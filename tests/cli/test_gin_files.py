@@ -103,3 +103,11 @@ def test_the_papers_settings(everything):
     found = made("train", everything, "runs/prompt_finetune.gin")
     assert (found["train_steps"], found["batch_size"]) == ("30000", "32")
     assert "length=100" in found["method"] and "dropout_rate=0.1" in found["model"]
+
+
+def test_a_layout_of_hardware_replaces_the_one_before(everything):
+    files = [file for file in FILES if file.startswith("hardware/")]
+    alone = {file: made("train", everything, file)["layout"] for file in files}
+    for first, last in itertools.permutations(files, 2):
+        assert made("train", everything, first, last)["layout"] == alone[last]
+    assert len(files) == 4 and "model_parallel=4" in alone["hardware/model_parallel.gin"]

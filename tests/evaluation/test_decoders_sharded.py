@@ -70,10 +70,7 @@ def on_one_device(examples):
 
 
 def predictor(model, decoder, mesh=None):
-    rows = None if mesh is None else sharding.batch_rows(mesh)
-    return predict.Predictor(
-        model, VOCABULARY, *SHAPE, sharding=rows, decoder=decoder, labels=LABELS
-    )
+    return predict.Predictor(model, VOCABULARY, *SHAPE, mesh=mesh, decoder=decoder, labels=LABELS)
 
 
 def assert_same(found, expected):

@@ -95,7 +95,7 @@ def test_a_mesh_gives_the_same_predictions(predictor):
     mesh = layout.mesh(jax.devices()[:4])
     examples = make_examples(5)
 
-    sharded = make_predictor(sharding=sharding.batch_rows(mesh))
+    sharded = make_predictor(mesh=mesh)
     found = list(sharded(layout.put_params(model, params, mesh), examples))
 
     for row, expected in zip(found, predictor(params, examples), strict=True):

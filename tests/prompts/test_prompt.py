@@ -43,6 +43,14 @@ def test_end_of_the_text_in_front_of_the_padding():
     assert joined("end") == [[1, 2, 3, 4, -1, -2], [5, 6, -1, -2, 7, 8], [-1, -2, 9, 9, 9, 9]]
 
 
+def test_each_segment_of_a_packed_row_has_its_own_copy():
+    slots = np.array([[1, 1, 0, 0, 0, 1, 1], [0, 0, 1, 1, 1, 1, 0]], bool)
+    embedded = jnp.arange(14, dtype=jnp.float32).reshape(2, 7, 1)
+    bound = module("front").bind({"params": {"prompt": {"prompt": jnp.asarray(PROMPT)}}})
+    found = bound.fill(embedded, jnp.asarray(slots))
+    assert found[..., 0].tolist() == [[-1, -2, 2, 3, 4, -1, -2], [7, 8, -1, -2, -1, -2, 13]]
+
+
 @pytest.mark.parametrize("location", prompts.LOCATIONS)
 @settings(max_examples=15)
 @given(lengths=st.lists(st.integers(0, 4), min_size=3, max_size=3))

@@ -13,7 +13,7 @@ from t5x import utils
 
 from prompt_tuning.checkpoints import t5x as t5x_checkpoints
 from prompt_tuning.checkpoints import weights
-from prompt_tuning.data import batches as data_batches
+from prompt_tuning.data import arrangements
 from prompt_tuning.data.seqio_tasks import provider
 from prompt_tuning.data.vocabulary import SentencePieceVocabulary
 from prompt_tuning.evaluation import predict
@@ -60,12 +60,11 @@ def base(checkpoint):
     )
 
 
-class T5XBatches(data_batches.Batches):
+class T5XBatches(arrangements.ArrangedBatches):
     """What T5X's run saw: seqio's batches from its seed, anew after a stop."""
 
     def __init__(self):
-        self.batch_size = BATCH_SIZE
-        self.inputs_length, self.targets_length = tiny_task.LENGTHS.values()
+        self.step = arrangements.Step(BATCH_SIZE, *tiny_task.LENGTHS.values())
         config = utils.DatasetConfig(
             tiny_task.NAME, tiny_task.LENGTHS, "train", BATCH_SIZE, shuffle=True, seed=SEED
         )
@@ -76,7 +75,7 @@ class T5XBatches(data_batches.Batches):
         ]
 
     def __call__(self, step):
-        return self._seen[step % STOPS[0]], [str(i) for i in range(BATCH_SIZE)]
+        return [self._seen[step % STOPS[0]]], [str(i) for i in range(BATCH_SIZE)]
 
 
 def prompt_at(model_dir, step):

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from prompt_tuning.t5 import execution
 from prompt_tuning.t5 import parameters
 from prompt_tuning.training import diagnostics
+from prompt_tuning.training import weight_forms
 from tests.t5 import tiny
 
 CONFIG = dataclasses.replace(tiny.CONFIG, num_encoder_layers=2, num_decoder_layers=2)
@@ -29,7 +31,7 @@ COLUMNS = {"front": [[0, 1], [0, 1]], "after_first": [[1, 2], [1, 2]], "end": [[
 
 
 def attention_weights(model, params):
-    """`weights(path)` of one attention module, [B, H, Q, S]."""
+    """`weights(path)` of one attention module, [B, Q, S]."""
     _, state = jax.jit(
         lambda params: model.apply(
             {"params": parameters.unflatten(params)},
@@ -40,14 +42,12 @@ def attention_weights(model, params):
         )
     )(params)
     sown = parameters.flatten(state["intermediates"])
-    return lambda path: sown[f"{path}/attention_weights"][0]
+    return lambda path: sown[f"{path}/mean_weights"][0]
 
 
 def mass_on(weights, queries, columns):
-    """Mean over queries, pairs of (row, position), and heads; `columns` are each row's."""
-    return np.mean(
-        [np.asarray(weights)[row, :, query, columns[row]].sum(0).mean() for row, query in queries]
-    )
+    """Mean over queries, pairs of (row, position); `columns` are each row's."""
+    return np.mean([np.asarray(weights)[row, query, columns[row]].sum() for row, query in queries])
 
 
 def uniform_mass(queries):
@@ -85,6 +85,18 @@ def test_attention_mass_looks_at_the_prompts_columns(location, decoder_prompt):
     assert {type(value) for value in found.values()} == {float}
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)
+
+
+def test_a_scanned_network_has_the_same_diagnostics():
+    model = tiny.build(CONFIG, P)
+    params = flat_params(model)
+    expected = diagnostics.make_diagnostics(model)(params, BATCH)
+    scanned = model.clone(execution=execution.Execution(scan_layers=True))
+    params = {
+        name: np.asarray(x) for name, x in weight_forms.in_form(params, scanned.execution).items()
+    }
+    found = diagnostics.make_diagnostics(scanned)(params, BATCH)
+    assert found == pytest.approx(expected, rel=1e-4)
 
 
 def test_attention_without_preference_has_the_uniform_mass():

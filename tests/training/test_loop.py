@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 
+from prompt_tuning.data import arrangements
 from prompt_tuning.data import batches as data_batches
 from prompt_tuning.data import examples as data
 from prompt_tuning.methods import model_tuning
@@ -27,12 +28,13 @@ METHOD = soft_prompt.SoftPrompt(length=2, initializer=initializers.Uniform())
 NAME = "encoder.prompt.prompt.prompt"
 
 
-def make_batches(vocabulary):
+def make_batches(vocabulary, kind=arrangements.ArrangedBatches):
     fields = [{"inputs": f"row {i}", "targets": "ab"[i % 2]} for i in range(20)]
     examples = data.examples_from_text(
         [f"id{i}" for i in range(20)], fields, vocabulary, inputs_length=8, targets_length=3
     )
-    return data_batches.Batches(data_batches.ExampleRows(examples, seed=0), 8, 8, 3)
+    rows = data_batches.ExampleRows(examples, seed=0)
+    return kind(rows, arrangements.Step(8, 8, 3))
 
 
 def run(model_dir, steps, method=METHOD, base=None, **kwargs):
@@ -99,14 +101,14 @@ def test_not_finite_ends_the_run_with_step_and_examples_and_the_last_good_prompt
     base = models.tiny_model()
     good = make_batches(base.vocabulary)
 
-    class Poisoned(data_batches.Batches):
+    class Poisoned(arrangements.ArrangedBatches):
         def __call__(self, step):
-            batch, ids = super().__call__(step)
+            (batch,), ids = super().__call__(step)
             if step == 4:
                 batch["decoder_loss_weights"] = batch["decoder_loss_weights"] * np.nan
-            return batch, ids
+            return [batch], ids
 
-    batches = Poisoned(good.rows, 8, 8, 3)
+    batches = make_batches(base.vocabulary, Poisoned)
     with pytest.raises(loop.NotFiniteError, match="step 4 .*" + good(4)[1][0]):
         loop.train(
             base,

@@ -1,5 +1,8 @@
-"""Two real processes train what one does, though they stop and start again."""
+"""Two real processes of four devices train what one of eight does, and one of one device, though they
+stop and start again.
+"""
 
+import itertools
 import json
 import pathlib
 import time
@@ -24,31 +27,34 @@ from tests import models
 from tests import processes
 
 LABELS = ("animal", "colour")
+PROMPT = soft_prompt.SoftPrompt(3, initializers.Uniform())
 TRAINED = {
-    "prompt": (soft_prompt.SoftPrompt(3, initializers.Uniform()), sharding.Layout()),
-    "model": (model_tuning.ModelTuning(), sharding.Layout(shard_frozen=True)),
+    "data": (PROMPT, sharding.Layout()),
+    "model": (PROMPT, sharding.Layout(model_parallel=8)),  # one copy of the model on both processes
+    "fully_sharded": (model_tuning.ModelTuning(), sharding.Layout(2, shard_frozen=True)),
 }
 
 
-def train_each(base, data, output_dir, steps):
-    """A prompt on every device, then a model that is divided among them."""
+def train_each(base, data, output_dir, *stops):
+    """Trains in each layout until each stop; one device has but one."""
     model = weights.open_model(base, dropout_rate=0.1)
     splits = {split: f"{data}/{split}.tsv" for split in ("train", "validation")}
-    for name, (method, layout) in TRAINED.items():
+    for name, stop in itertools.product(TRAINED, map(int, stops)):
+        method, layout = TRAINED[name]
         with mock.patch.object(runs, "latest_notes", late(runs.latest_notes)):
             train.train(
                 model,
                 method,
                 FilesTask("colours", splits, labels=LABELS, id_column="id"),
                 model_dir=pathlib.Path(output_dir, name),
-                train_steps=int(steps),
+                train_steps=stop,
                 task_feature_lengths={"inputs": 16, "targets": 8},
                 batch_size=8,
                 optimizer=optimizers.adamw(0.1),
                 decoder=decoders.RankLabels(),
                 eval_period=4,
                 log_period=1,
-                layout=layout,
+                layout=layout if jax.device_count() > 1 else sharding.Layout(),
             )
 
 
@@ -63,39 +69,50 @@ def late(function):
 
 
 @pytest.fixture(scope="module")
-def runs_of(tmp_path_factory, data_files):
-    """`runs_of(name)`: MODEL_DIR of six steps by one process, and by two that stopped at four."""
+def folder(tmp_path_factory, data_files):
+    """What came of six steps in `1x1`, `1x8` (processes x devices) and, with a stop, in `2x4`."""
     folder = tmp_path_factory.mktemp("processes")
-    base = models.tiny_model(d_model=8, num_heads=2, num_encoder_layers=1, num_decoder_layers=1)
+    base = models.tiny_model(
+        d_model=8, num_heads=8, head_dim=2, num_encoder_layers=1, num_decoder_layers=1
+    )
     weights.save_model(folder / "base", base, base.params, dtype="float32")
     common = folder / "base", pathlib.Path(data_files["train"]).parent
-    processes.run(1, train_each, *common, folder / "one", 6)
-    for steps in (4, 6):
-        processes.run(2, train_each, *common, folder / "two", steps)
-    return lambda name: (folder / "one" / name, folder / "two" / name)
+    processes.run(1, train_each, *common, folder / "1x1", 6, devices=1)
+    processes.run(1, train_each, *common, folder / "1x8", 6)
+    processes.run(2, train_each, *common, folder / "2x4", 4, 6)
+    return folder
 
 
-def scalars(folder):
-    return [json.loads(line) for line in (folder / "scalars.jsonl").open()]
+def scalars(run):
+    return [json.loads(line) for line in (run / "scalars.jsonl").open()]
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_two_processes_log_what_one_does(runs_of, name):
-    one, two = map(scalars, runs_of(name))
+@pytest.mark.parametrize("other", ["1x1", "1x8"])
+def test_two_processes_log_what_one_does(folder, name, other):
+    two, one = (scalars(folder / devices / name) for devices in ("2x4", other))
     trained = [line["step"] for line in two if "train/loss" in line]
     assert trained == [1, 2, 3, 4, 5, 6]
     for found, expected in zip(two, one, strict=True):
         assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.parametrize("name", ["data", "model"])
+@pytest.mark.parametrize("other", ["1x1", "1x8"])
 @pytest.mark.parametrize("save", ["best", "numpy_checkpoints/checkpoint_6"])
-def test_two_processes_train_the_prompt_that_one_does(runs_of, save):
-    one, two = (files.read_prompts(folder / save).arrays for folder in runs_of("prompt"))
-    for name, expected in one.items():
-        np.testing.assert_allclose(two[name], expected, rtol=1e-4, atol=1e-5)
+def test_two_processes_train_the_prompt_that_one_does(folder, name, other, save):
+    two, one = (
+        files.read_prompts(folder / devices / name / save).arrays for devices in ("2x4", other)
+    )
+    for part, expected in one.items():
+        np.testing.assert_allclose(two[part], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_two_processes_write_the_model_that_one_does(runs_of):
-    one, two = (weights.open_model(folder / "best").params for folder in runs_of("model"))
-    for name, expected in one.items():
-        np.testing.assert_allclose(two[name], expected, rtol=2**-7)
+@pytest.mark.parametrize("other", ["1x1", "1x8"])
+def test_two_processes_write_the_model_that_one_does(folder, other):
+    two, one = (
+        weights.open_model(folder / devices / "fully_sharded" / "best").params
+        for devices in ("2x4", other)
+    )
+    for part, expected in one.items():
+        np.testing.assert_allclose(two[part], expected, rtol=2**-7)

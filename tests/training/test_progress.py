@@ -42,8 +42,8 @@ def test_a_log_gets_a_line_now_and_then_and_at_the_end(clock):
         clock.now += 0.5
         report(step, loss)
     assert stream.getvalue().splitlines() == [
-        "step 60/100  0.5 s/step  2,000 tokens/s  loss 2.0000  ETA 0:00:20",
-        "step 100/100  0.5 s/step  2,000 tokens/s  loss 2.0000  ETA 0:00:00",
+        "step 60/100  0.5 s/step  2,000.0 examples/s  loss 2.0000  ETA 0:00:20",
+        "step 100/100  0.5 s/step  2,000.0 examples/s  loss 2.0000  ETA 0:00:00",
     ]
     assert loss.fetched == 2
 
@@ -70,7 +70,7 @@ def test_time_up_to_a_note_is_in_no_step(clock):
     report(21, 2.0)
     assert stream.getvalue().splitlines() == [
         "accuracy 50.0",
-        "step 21/200  2 s/step  500 tokens/s  loss 2.0000  ETA 0:05:58",
+        "step 21/200  2 s/step  500.0 examples/s  loss 2.0000  ETA 0:05:58",
     ]
 
 

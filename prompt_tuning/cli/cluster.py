@@ -1,0 +1,152 @@
+"""The processes of one run: whether there are several, how they find each other and how they end.
+
+JAX finds their addresses (`jax.distributed`); which devices hold what is training/sharding.py's.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import glob
+import importlib.util
+import os
+import sys
+import threading
+import time
+import traceback
+import urllib.request
+
+import jax
+
+from prompt_tuning.cli import flags as command_flags
+from prompt_tuning.training import loop
+
+FAILED = 1
+SECONDS_TO_MEET = 20
+SECONDS_TO_FAIL_ALIKE = 3
+HINT = (
+    "Give --coordinator_address, --num_processes and --process_id, or --num_processes 1 alone if "
+    "this process runs by itself."
+)
+METADATA = "computeMetadata/v1/instance/attributes"  # of a TPU machine, on Google's own server
+
+
+def join(flags: command_flags.Flags) -> None:
+    """Joins the other processes of this run, if there are any; call it before devices are used.
+
+    The flags say who they are, or what started the processes does. `--num_processes 1` alone leaves
+    a cluster be.
+
+    Raises ConnectionError if this one cannot find out where they are. JAX ends it, with a trace, if
+    they have not all come after five minutes.
+    """
+    if flags.num_processes is None:
+        if not (started_by := _started_by()):
+            return
+        given = {}
+    elif flags.num_processes == 1:
+        return
+    else:
+        started_by = f"--coordinator_address {flags.coordinator_address}"
+        given = {
+            "coordinator_address": flags.coordinator_address,
+            "num_processes": flags.num_processes,
+            "process_id": flags.process_id,
+            "cluster_detection_method": "deactivate",  # nobody else is asked
+        }
+    try:
+        with _saying_later(f"Waiting for the other processes of {started_by}. {HINT}"):
+            jax.distributed.initialize(**given)
+    except Exception as error:  # of any of the services that JAX asks
+        raise ConnectionError(
+            f"The processes of {started_by} did not find each other: {error}\n{HINT}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _saying_later(text: str) -> Iterator[None]:
+    """Prints the text if what is done inside takes long."""
+    timer = threading.Timer(SECONDS_TO_MEET, print, (text,), {"file": sys.stderr})
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def is_first() -> bool:
+    """Whether this process writes the text output: one of a run does."""
+    return not jax.distributed.is_initialized() or jax.process_index() == 0
+
+
+def which() -> str:
+    """This process in words, " (process 1 of 4)"; nothing if it is alone."""
+    if not jax.distributed.is_initialized():
+        return ""
+    return f" (process {jax.process_index()} of {jax.process_count()})"
+
+
+@contextlib.contextmanager
+def ending_together() -> Iterator[None]:
+    """Ends a process that fails there and then, where it is one of several.
+
+    An ordinary end would wait for the others, and they for this one. JAX tells them that it is
+    gone, and they end too: at once if it was the first, else in less than two minutes.
+    """
+    try:
+        yield
+    except loop.Interrupted:
+        raise  # all are
+    except BaseException as error:
+        if not jax.distributed.is_initialized():
+            raise
+        if not isinstance(error, SystemExit):
+            traceback.print_exc()
+            print(f"Failed{which()}. If another failed before, it says why.", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if is_first():
+            time.sleep(SECONDS_TO_FAIL_ALIKE)  # what is wrong everywhere is said everywhere
+        os._exit(error.code if isinstance(error, SystemExit) else FAILED)
+
+
+def _started_by() -> str | None:
+    """What started this process and others, in words; None if it is alone.
+
+    A shell with one task on a cluster is alone, and so is a job that JAX could not ask about.
+    """
+    if _number("SLURM_STEP_NUM_TASKS") > 1:
+        return "this SLURM step"
+    if _number("OMPI_COMM_WORLD_SIZE") > 1:
+        return "this Open MPI job"
+    if _number("MEGASCALE_NUM_SLICES") > 1 or _shares_tpu():
+        return "this TPU slice"
+    if "JOB_COMPLETION_INDEX" in os.environ and importlib.util.find_spec("kubernetes"):
+        return "this Kubernetes job"
+    return None
+
+
+def _number(variable: str) -> int:
+    return int(os.environ.get(variable) or 1)
+
+
+def _shares_tpu() -> bool:
+    """Whether the machine's TPU chips are part of a slice; from GKE's variables, or metadata."""
+    for variable in ("TPU_PROCESS_ADDRESSES", "TPU_WORKER_HOSTNAMES"):
+        if variable in os.environ:
+            return "," in os.environ[variable]
+    chips = glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*")
+    if not chips or "TPU_SKIP_MDS_QUERY" in os.environ:
+        return False
+    workers, environment = map(_metadata, ("worker-network-endpoints", "tpu-env"))
+    return "," in workers or "MEGASCALE_NUM_SLICES" in environment
+
+
+def _metadata(attribute: str) -> str:
+    """What Google's metadata server says of this machine; nothing on another's."""
+    server = os.environ.get("GCE_METADATA_IP", "metadata.google.internal")
+    url = f"http://{server}/{METADATA}/{attribute}"
+    request = urllib.request.Request(url, headers={"Metadata-Flavor": "Google"})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.read().decode()
+    except OSError:
+        return ""
