@@ -130,8 +130,8 @@ class MultiHeadAttention(nn.Module):
         if queries is keys and cache_index is None and self._fused(enable_dropout):
             out = fused(query, key, value, mask, bias)
         else:
-            weights = self._weights(query, key, mask, bias, enable_dropout)
-            out = value_of_sums(weights @ value)
+            weights, total = self._weights(query, key, mask, bias, enable_dropout)
+            out = value_of_sums(((weights @ value) / total).astype(self.dtype))
         out = jnp.swapaxes(out, 1, 2).reshape(*queries.shape[:-1], joined)
         return layers.Projection(
             joined, d_model, ("joined_kv", "embed"), joined**-0.5, self.dtype, int8, name="out"
@@ -148,15 +148,24 @@ class MultiHeadAttention(nn.Module):
         looked_at = self.is_mutable_collection("intermediates")
         return self.execution.attention == "cudnn" and not dropout and not looked_at
 
-    def _weights(self, query, key, mask, bias, enable_dropout) -> Float[Array, "B H Q Z"]:
+    def _weights(
+        self, query, key, mask, bias, enable_dropout
+    ) -> tuple[Float[Array, "B H Q Z"], Float[Array, "B H Q 1"]]:
+        """Unnormalised weights and what normalises them.
+
+        Divided behind the sums over keys, [Q, K] numbers instead of [Q, Z]: fewer passes over the
+        largest arrays there are, above all on the way back.
+        """
         logits = (query @ jnp.swapaxes(key, -1, -2)).astype(jnp.float32)
         if bias is not None:
             logits += bias.astype(jnp.float32)
         if mask is not None:
             logits = jnp.where(mask, logits, MASKED)
-        weights = jax.nn.softmax(logits).astype(self.dtype)
-        self.sow("intermediates", "mean_weights", jnp.mean(weights, axis=1, dtype=jnp.float32))
-        return layers.Dropout(self.dropout_rate)(weights, enable_dropout)
+        highest = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
+        weights = jnp.exp(logits - highest).astype(self.dtype)
+        total = jnp.sum(weights, axis=-1, keepdims=True, dtype=jnp.float32)
+        self.sow("intermediates", "mean_weights", jnp.mean(weights / total, axis=1))
+        return layers.Dropout(self.dropout_rate)(weights, enable_dropout), total
 
     def _append_to_cache(self, key, value, index):
         """Self-attention: creates an empty cache, or writes the new rows into it."""

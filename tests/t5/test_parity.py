@@ -95,16 +95,28 @@ def test_float32_equals_the_original(name, output):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.max(np.abs(expected)))
 
 
-@pytest.mark.parametrize("output", ["encoder_outputs", "logits", "loss", "grad_prompt"])
+def _token_losses(name, outputs):
+    """Cross-entropy of each target token: many numbers, of which an error can be told."""
+    logits = np.asarray(outputs["logits"], np.float64)
+    targets = load(name)["batch/decoder_target_tokens"][..., None]
+    chosen = np.take_along_axis(logits, targets, axis=-1)[..., 0]
+    return np.log(np.sum(np.exp(logits), axis=-1)) - chosen
+
+
+@pytest.mark.parametrize("output", ["encoder_outputs", "logits", "token_losses", "grad_prompt"])
 def test_bfloat16_is_as_near_to_float32_as_the_original_is(output):
     name = "rand_nopad_bfloat16"
-    truth = _compared(name, output, ours(name, "float32")[output])
 
-    def error(array):
-        return np.sqrt(np.mean(np.square(_compared(name, output, array) - truth)))
+    def compared(outputs):
+        if output == "token_losses":
+            return _token_losses(name, outputs)
+        return _compared(name, output, outputs[output])
+
+    def error(outputs):
+        return np.sqrt(np.mean(np.square(compared(outputs) - compared(ours(name, "float32")))))
 
     if output == "logits":  # computed in float32, not rounded on the way
         logits = np.asarray(ours(name, "bfloat16")[output])
         assert np.mean(logits == logits.astype("bfloat16").astype(np.float32)) < 0.1
-    original = error(load(name)[f"out/{output}"])
-    assert 0 < error(ours(name, "bfloat16")[output]) <= 1.2 * original
+    original = error(_part(load(name), "out/"))
+    assert 0 < error(ours(name, "bfloat16")) <= 1.2 * original
