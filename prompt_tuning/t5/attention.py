@@ -98,12 +98,14 @@ class MultiHeadAttention(nn.Module):
         enable_dropout: bool,
         cache_index: Int[Array, ""] | None = None,
         first_step: bool = False,
+        queries_in_all: int | None = None,
     ) -> Float[Array, "B Q D"]:
         """Attends from `queries` to `keys`.
 
         With a `cache_index`, attends through the cache (see the module docstring):
         in self-attention `keys` are the new rows, written at that index, and Z, of
-        the mask and bias, is the cache's length. Without, Z = S.
+        the mask and bias, is the cache's length. Without, Z = S. To the encoder's outputs, as
+        `keys`, there may be more `queries_in_all`, in other calls.
         """
         d_model, joined = queries.shape[-1], self.num_heads * self.head_dim
         int8 = self.execution.int8_weights
@@ -116,18 +118,19 @@ class MultiHeadAttention(nn.Module):
         to_query = heads("query", (d_model * self.head_dim) ** -0.5)
         to_key, to_value = (heads(name, d_model**-0.5) for name in ("key", "value"))
         query, value_of_sums = to_query(queries), lambda x: x
-        if cache_index is None and self._few(queries.shape[1], keys.shape[1], d_model):
+        own = queries is keys
+        if not own and self._few(queries_in_all or queries.shape[1], keys.shape[1], d_model):
             # <q, Wk e> is <Wk' q, e>, and a weighted sum of Wv e is Wv of the weighted sum of e.
             query, value_of_sums = to_key.pull_back(query), to_value.push_sums
             key = value = keys[:, None].astype(self.dtype)
         elif cache_index is None:
             key, value = to_key(keys), to_value(keys)
-        elif queries is keys:
+        elif own:
             key, value = self._append_to_cache(to_key(keys), to_value(keys), cache_index)
         else:
             key, value = self._cache_once(lambda: (to_key(keys), to_value(keys)), first_step)
 
-        if queries is keys and cache_index is None and self._fused(enable_dropout):
+        if own and cache_index is None and self._fused(enable_dropout):
             out = fused(query, key, value, mask, bias)
         else:
             weights, total = self._weights(query, key, mask, bias, enable_dropout)

@@ -144,7 +144,7 @@ class DecoderLayer(nn.Module):
         x = x + dropout(h, enable_dropout)
         h = _norm(config, "pre_cross_attention_layer_norm")(x)
         h = _attention(config, execution, "encoder_decoder_attention")(
-            h, encoded, cross_mask, None, **options
+            h, encoded, cross_mask, None, queries_in_all=mask.shape[-1], **options
         )
         x = x + dropout(h, enable_dropout)
         h = _mlp(config, execution)(_norm(config, "pre_mlp_layer_norm")(x), enable_dropout)
