@@ -69,6 +69,7 @@ def evaluate(
     Returns:
       The scores, as in metrics.json.
     """
+    writers.check_folder(output_dir, "EVAL_OUTPUT_DIR")
     mesh = layout.mesh()
     model = layout.bind(model, mesh)
     sharding.check_batch_size(batch_size, 1, mesh)

@@ -24,6 +24,7 @@ from prompt_tuning.t5 import parameters
 from prompt_tuning.training import loop
 from prompt_tuning.training import optimizers
 from prompt_tuning.training import sharding
+from prompt_tuning.training import writers
 
 
 def train(
@@ -98,6 +99,7 @@ def train(
         log_period=log_period,
         keep=keep,
     )
+    writers.check_folder(model_dir, "MODEL_DIR")
     if seed < 0:
         raise ValueError(f"SEED must be at least 0, found {seed}.")
     mesh = layout.mesh()

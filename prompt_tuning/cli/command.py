@@ -37,10 +37,11 @@ def run(entry_point: str, function: Callable[..., Any]) -> None:
 
 
 def _run(entry_point: str, function: Callable[..., Any], flags: command_flags.Flags) -> None:
-    try:
-        cluster.join(flags)
-    except OSError as error:
-        _fail(error, FAILED, flags.traceback)
+    if entry_point not in SHAPES_ALONE:
+        try:
+            cluster.join(flags)
+        except OSError as error:
+            _fail(error, FAILED, flags.traceback)
     _show_log()
     try:
         arguments = _arguments(entry_point, flags)

@@ -28,6 +28,7 @@ from prompt_tuning.t5 import network
 from prompt_tuning.training import partition
 from prompt_tuning.training import sharding
 from prompt_tuning.training import step as training_step
+from prompt_tuning.training import weight_forms
 
 Shapes = Mapping[str, jax.ShapeDtypeStruct]
 
@@ -56,10 +57,14 @@ def plan(entry_point: str, arguments: Mapping[str, Any]) -> str:
     sections = {"Configuration": reading.configuration().splitlines()}
     sections["Model"] = _model(model, method, params)
     sections["Batch"] = [f"{batch_size} examples in parts by {arrangement}", *_batch(batches)]
-    memory = _weights_memory(method.network(model), params, arguments["layout"])
+    formed = {
+        name: jax.ShapeDtypeStruct(x.shape, x.dtype)
+        for name, x in weight_forms.in_form(params, model.execution).items()
+    }
+    memory = _weights_memory(method.network(model), formed, arguments["layout"])
     if entry_point == "train":
         optimizer = train.optimizer_or_default(arguments["optimizer"], arguments["train_steps"])
-        memory |= _training_memory(method, model, params, batches[-1], optimizer, mesh)
+        memory |= _training_memory(method, model, formed, batches[-1], optimizer, mesh)
         sections["Steps"] = _steps(arguments, model)
     elif entry_point == "evaluate":
         sections["Evaluation"] = _evaluation(arguments, model)

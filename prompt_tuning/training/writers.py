@@ -18,6 +18,15 @@ from prompt_tuning import atomic
 _FLUSH_SECONDS = 10  # what a run that is killed may lose of its TensorBoard events
 
 
+def check_folder(folder: str | os.PathLike, name: str) -> None:
+    """Raises ValueError where a bucket's address is given for a folder: saves are renamed whole."""
+    if "://" in str(folder):
+        raise ValueError(
+            f"{name} must be a folder that this machine sees, found {str(folder)!r}: mount the bucket "
+            "(gcsfuse), and give the folder where it is mounted."
+        )
+
+
 class ScalarWriter:
     """`write(step, values)` appends scalars to FOLDER/scalars.jsonl and to TensorBoard, texts to the
     latter.

@@ -10,12 +10,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 import numpy as np
 
 import common
 import compare
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.checkpoints.stored import StoredArray
+from prompt_tuning.data import arrangements
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.methods import method as methods
 from prompt_tuning.methods import model_tuning
@@ -84,13 +86,13 @@ def random_batch(
 
 
 def train(settings: dict[str, Any]) -> common.Served:
-    """Steps of training/loop.py: its placing, its `jit`, its donation."""
+    """Steps of training/loop.py: its placing, its default arrangement, its compiled step."""
     full = settings["mode"] == "full"
     method, optimizer = model_tuning.ModelTuning(), _full_adafactor()
     if not full:
         method, optimizer = _soft_prompt(settings), optimizers.adafactor()
     model, params, mesh = _placed(settings, method)
-    batch = sharding.put_batch(random_batch(model.config, **settings["shape"]), mesh)
+    parts = _parts(random_batch(model.config, **settings["shape"]), mesh)
 
     trained, frozen = partition.split(params, method.trainable)
     del params
@@ -99,18 +101,18 @@ def train(settings: dict[str, Any]) -> common.Served:
     state = sharding.put_state(training_step.TrainState.create(trained, optimizer), mesh)
     total = _size(frozen) + _size(trained)
     del trained
-    train_step = jax.jit(
-        training_step.make_train_step(model, optimizer, dropout_seed=0),
-        donate_argnums=0,
-        out_shardings=(jax.tree.map(lambda x: x.sharding, state), None),
-    )
+    train_step = training_step.CompiledStep(model, optimizer, 0, state)
     proceed = sharding.put_state(jnp.array(True), mesh)
-    compiled = functools.cache(lambda: train_step.lower(state, frozen, batch, proceed).compile())
+    # A step of one part is one program, which can be looked at.
+    whole = functools.cache(lambda: train_step.lower(state, frozen, parts[0], proceed).compile())
     seen = []
 
     def step():
         nonlocal state
-        state, metrics = compiled()(state, frozen, batch, proceed)
+        if len(parts) == 1:
+            state, metrics = whole()(state, frozen, parts[0], proceed)
+        else:
+            state, metrics = train_step(state, frozen, parts, proceed)
         seen.append({name: float(x) for name, x in jax.device_get(metrics).items()})
 
     def report():
@@ -119,11 +121,20 @@ def train(settings: dict[str, Any]) -> common.Served:
             "first_gradient_norm": seen[0]["gradient_norm"],
             "trained_parameters": _size(state.trained),
             "parameters": total,
-            "flops": compiled().cost_analysis()["flops"],
-            **_program(compiled()),
+            "parts": len(parts),
+            **(_of_one_program(whole()) if len(parts) == 1 else {"device": _device()}),
         }
 
     return common.Served(step, report)
+
+
+def _parts(batch: dict[str, np.ndarray], mesh: Mesh) -> list[dict[str, jax.Array]]:
+    """The batch, cut as the default arrangement cuts examples of full length."""
+    (count, inputs), targets = batch["encoder_input_tokens"].shape, batch["decoder_input_tokens"]
+    step = arrangements.Step(count, inputs, targets.shape[1], mesh.shape[sharding.DATA])
+    rows = arrangements.Bucketed().shapes(step)[-1].rows
+    cuts = ({k: x[i : i + rows] for k, x in batch.items()} for i in range(0, count, rows))
+    return [sharding.put_batch(cut, mesh) for cut in cuts]
 
 
 def generate(settings: dict[str, Any]) -> common.Served:
@@ -190,6 +201,10 @@ def _placed(settings: dict[str, Any], method: methods.Method):
 
 def _size(params: parameters.Flat) -> int:
     return sum(x.size for x in params.values())
+
+
+def _of_one_program(compiled: jax.stages.Compiled) -> dict[str, Any]:
+    return {"flops": compiled.cost_analysis()["flops"], **_program(compiled)}
 
 
 def _program(compiled: jax.stages.Compiled) -> dict[str, Any]:

@@ -57,12 +57,22 @@ def test_what_it_says(plan):
     report = plan("--gin_file=prompts/from_class_labels.gin")
     assert "SoftPrompt.initializer = @ClassLabels()" in report
     assert "16 examples in parts by Bucketed(groups=8, buckets=8, tokens=2048)" in report
-    assert "encoder_input_tokens int32 [8, 64] or [8, 128]" in report
+    assert "encoder_input_tokens int32 [16, 64] or [16, 128]" in report
     assert "decoder_target_tokens int32 [8, 8]\n" in report
     assert "frozen parameters, 80 trained" in report
     assert "10 steps of 16 examples, 160 in all" in report
     assert "4 epochs of 40 examples" in report
     assert "parameters" in report and "kept for the gradient" in report
+
+
+def test_weights_are_counted_in_the_form_in_which_they_are_held(plan):
+    def parameters(*arguments):
+        (line,) = [x for x in plan(*arguments).splitlines() if x.endswith("  parameters")]
+        return float(line.split()[0])
+
+    plain = parameters()
+    assert parameters("--gin.Execution.scan_layers=True") == plain
+    assert parameters("--gin.Execution.int8_weights=True") < plain
 
 
 def test_shapes_are_those_of_the_arrangement(plan):
