@@ -37,7 +37,7 @@ class Projection(nn.Module):
     """x @ kernel, no bias. `axes` names the kernel's two logical axes.
 
     With `int8`, the kernel is int8 and each of its columns has a scale, which bfloat16 holds
-    exactly (parameters.int8_weights): an output is rounded once more, nothing else is lost.
+    exactly (training/weight_forms.py): an output is rounded once more, nothing else is lost.
     """
 
     in_features: int
