@@ -119,6 +119,8 @@ def score(
 
 
 def _adapted(model: weights.FrozenModel, prompt: Prompt | None) -> learned.Adapted:
+    layout = sharding.Layout()
+    model = layout.bind(model, layout.mesh())
     if prompt is None:
         return learned.adapt(model, methods.Method(), None)
     prompt_files.check_prompt(prompt, "given", width=model.config.d_model)

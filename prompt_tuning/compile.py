@@ -37,6 +37,8 @@ def compile_run(
 ) -> dict[str, reports.Report]:
     """Reports of the training step and of a batch's prediction, by "train" and "predict".
 
+    The step is one of a single part: ARRANGEMENT and train.accumulate cut it into smaller ones.
+
     Args:
       model: as `models.Model.describe` gives it: shapes are enough.
       method: what is added and trained.

@@ -17,6 +17,7 @@ import urllib.request
 import jax
 
 from prompt_tuning.cli import flags as command_flags
+from prompt_tuning.training import interrupt
 from prompt_tuning.training import loop
 
 FAILED = 1
@@ -29,8 +30,10 @@ HINT = (
 METADATA = "computeMetadata/v1/instance/attributes"  # of a TPU machine, on Google's own server
 
 
-def join(flags: command_flags.Flags) -> None:
+def join(flags: command_flags.Flags, *, trains: bool = True) -> None:
     """Joins the other processes of this run, if there are any; call it before devices are used.
+
+    Who trains ends at a SIGTERM between two steps, all processes at once; any other at once.
 
     The flags say who they are, or what started the processes does. `--num_processes 1` alone leaves
     a cluster be.
@@ -54,11 +57,14 @@ def join(flags: command_flags.Flags) -> None:
         }
     try:
         with _saying_later(f"Waiting for the other processes of {started_by}. {HINT}"):
+            jax.config.update("jax_enable_preemption_service", trains)
             jax.distributed.initialize(**given)
     except Exception as error:  # of any of the services that JAX asks
         raise ConnectionError(
             f"The processes of {started_by} did not find each other: {error}\n{HINT}"
         ) from error
+    if trains:
+        interrupt.watch()
 
 
 @contextlib.contextmanager

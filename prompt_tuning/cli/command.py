@@ -39,7 +39,7 @@ def run(entry_point: str, function: Callable[..., Any]) -> None:
 def _run(entry_point: str, function: Callable[..., Any], flags: command_flags.Flags) -> None:
     if entry_point not in SHAPES_ALONE:
         try:
-            cluster.join(flags)
+            cluster.join(flags, trains=entry_point == "train" and not flags.dry_run)
         except OSError as error:
             _fail(error, FAILED, flags.traceback)
     _show_log()
@@ -49,6 +49,8 @@ def _run(entry_point: str, function: Callable[..., Any], flags: command_flags.Fl
         _fail(error, BAD_CONFIGURATION, flags.traceback)
     try:
         learned.check_paths(arguments.get("prompt_file"))  # before weights are read
+        if flags.dry_run and entry_point in SHAPES_ALONE:
+            raise ValueError("This program computes nothing: leave --dry_run out.")
         if flags.dry_run:
             plan = dry_run.plan(entry_point, arguments)
             if cluster.is_first():

@@ -1,7 +1,8 @@
 """How the examples of a step are laid out in arrays: padded, in buckets of like length, or packed.
 
 A step is always over the same B examples (batches.py), and its loss is a sum over their target
-tokens: an arrangement changes what a step costs and nothing that it computes. It cuts them into
+tokens: an arrangement changes what a step costs and, but for dropout's masks, nothing that it
+computes. It cuts them into
 parts, whose losses and gradients the step adds up. Parts have few shapes, for each is a program to
 compile.
 """

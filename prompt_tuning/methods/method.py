@@ -74,19 +74,21 @@ class Method:
         del base, path
         return {}
 
-    def network(self, base: weights.FrozenModel) -> network.T5:
-        """The network with this method's modules in place.
-
-        Raises ValueError if what is trained could not be, as the network is to be computed.
-        """
+    def check_trained(self, base: weights.FrozenModel) -> None:
+        """Raises ValueError if weights are trained that are held in a form for frozen ones."""
         execution = base.execution
-        if execution.scan_layers or execution.int8_weights:
-            labels = partition.labels(base.params, self.trainable)
-            trained = [name for name, label in labels.items() if label == partition.TRAINED]
-            if trained:
-                raise ValueError(
-                    f"{type(self).__name__} trains {trained[0]} of the model: set "
-                    "Execution.scan_layers and Execution.int8_weights to False, for they hold "
-                    "weights in a form that only a frozen model can have."
-                )
-        return network.T5(base.config, self.hooks(base), execution)
+        if not (execution.scan_layers or execution.int8_weights):
+            return
+        labels = partition.labels(base.params, self.trainable)
+        trained = [name for name, label in labels.items() if label == partition.TRAINED]
+        if trained:
+            raise ValueError(
+                f"{type(self).__name__} trains {trained[0]} of the model: set Execution.scan_layers "
+                "and Execution.int8_weights to False, for they hold weights in a form that only a "
+                "frozen model can have."
+            )
+
+    def network(self, base: weights.FrozenModel) -> network.T5:
+        """The network with this method's modules in place."""
+        base.execution.check(base.config.compute_dtype)
+        return network.T5(base.config, self.hooks(base), base.execution)

@@ -75,6 +75,7 @@ class Programs:
 
     def train_step(self, optimizer: optax.GradientTransformation) -> jax.stages.Lowered:
         """The loop's step, of one part."""
+        self.method.check_trained(self.model)
         trained, frozen = partition.split(self._params(), self.method.trainable)
         trained = {name: _as(x, jnp.float32) for name, x in trained.items()}
         optimizer = optimizers.freeze(optimizer, self.method.trainable)

@@ -5,6 +5,9 @@ but for rounding and int8_weights.
 from collections.abc import Callable, Sequence
 import dataclasses
 
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array
 
 REMAT_POLICIES = ("none", "minimal", "full")
@@ -21,8 +24,8 @@ class Execution:
       remat_policy: what the way back computes again rather than keeps (T5X's names): "none";
         "minimal", all but products with weights; "full", all but each layer's input.
       int8_weights: keep frozen kernels of layers as int8 with a scale for each output channel.
-      attention: of self-attention in training: "xla", or "cudnn", an NVIDIA GPU's fused kernel, in
-        bfloat16 and without dropout.
+      attention: of self-attention without a cache: "xla", or "cudnn", an NVIDIA GPU's fused kernel,
+        which needs bfloat16; with dropout on the weights XLA takes its place.
       constrain: `(x, names of its axes) -> x`, lying on the devices as a layout has it; what
         training/sharding.py's `Layout.bind` gives.
     """
@@ -39,6 +42,16 @@ class Execution:
                 raise ValueError(
                     f"Execution.{name} must be one of {known}, found {getattr(self, name)!r}."
                 )
+
+    def check(self, dtype: DTypeLike) -> None:
+        """Raises ValueError where the kernel that is asked for is not on this machine."""
+        if self.attention == "cudnn" and (
+            jax.default_backend() != "gpu" or dtype != jnp.dtype("bfloat16")
+        ):
+            raise ValueError(
+                "Execution.attention 'cudnn' needs an NVIDIA GPU and DTYPE bfloat16, found "
+                f"{jax.default_backend()} and {dtype}: set one of them, or 'xla'."
+            )
 
     def place(self, x: Array, *axes: str | None) -> Array:
         """`x`, whose axes have these logical names (T5X's), where a layout puts it."""

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM as a question that a loop asks before each step."""
 
+import itertools
 import os
 import signal
 import threading
@@ -7,6 +8,15 @@ from typing import Any
 
 import jax
 from jax.experimental import multihost_utils
+
+# JAX ends all processes at the call after the furthest that any has made; it counts from its own
+# start, not a run's, and knows none before the first.
+_calls = itertools.count()
+
+
+def watch() -> None:
+    """Has JAX keep a SIGTERM that comes before a loop does; all processes call it as they meet."""
+    multihost_utils.reached_preemption_sync_point(next(_calls))
 
 
 class Interrupt:
@@ -27,9 +37,9 @@ class Interrupt:
                 self._watch(signal.SIGINT, self._hand_on)
         return self
 
-    def asked_before(self, step: int) -> bool:
-        """Whether to end now; all processes must ask for every step."""
-        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step):
+    def asked_now(self) -> bool:
+        """Whether to end now; all processes must ask equally often."""
+        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(next(_calls)):
             self.asked = True
         return self.asked
 

@@ -122,6 +122,7 @@ def train(
     mesh = layout.mesh()
 
     # Place arrays: each frozen weight goes to its devices once.
+    method.check_trained(base)
     model = method.network(base)
     params = dict(base.params) | method.initial(base, jax.random.key(seed))
     params = layout.put_params(model, params, mesh)
@@ -138,7 +139,7 @@ def train(
     best = Best()
     identity = {
         "task": task_name,
-        "model": base.fingerprint,
+        "model": base.fingerprint + (" as int8" if base.execution.int8_weights else ""),
         "trained": {name: list(x.shape) for name, x in sorted(trained.items())},
         "seed": seed,
         "batch": batches.step.batch_size,
@@ -164,7 +165,7 @@ def train(
     def write_learned(folder: str, score: float | None = None) -> None:
         about = {
             "base_model": base.name,
-            "fingerprint": identity["model"],
+            "fingerprint": base.fingerprint,
             "task": task_name,
             "metric": None if score is None else metric,
             "score": score,
@@ -206,7 +207,7 @@ def train(
             save()
             raise NotFiniteError(
                 f"The loss or the update of step {step} is not finite (loss {numbers['loss']}), with "
-                f"examples {ids}. The state before it is saved in {model_dir}. Lower the learning "
+                f"this process's examples {ids}. The state before it is saved in {model_dir}. Lower the learning "
                 "rate, or look at the examples."
             )
         progress(done + 1, numbers["loss"])
@@ -222,17 +223,16 @@ def train(
         interrupt.Interrupt() as interruption,
     ):
         proceed = sharding.put_state(jnp.array(True), mesh)
-        parts, ids = put(step)
+        parts, ids = put(step) if step < steps else ([], [])
         unread: list[tuple[int, list[str], training_step.Metrics]] = []
-        while (
-            step < steps and not interruption.asked_before(step) and not _exhausted(best, patience)
-        ):
+        while step < steps and not interruption.asked_now() and not _exhausted(best, patience):
             state, metrics = train_step(state, frozen, parts, proceed)
             proceed = metrics["finite"]
             unread.append((step, ids, metrics))
             step += 1
-            parts, ids = put(step)
             last = step == steps
+            if not last:
+                parts, ids = put(step)
             evaluates = evaluate and (last or step % eval_period == 0)
             saves = last or step % save_period == 0
             while len(unread) > (0 if evaluates or saves else 1):
@@ -246,7 +246,7 @@ def train(
         save()
         if evaluate is None:
             write_learned("best")
-    if interruption.asked:
+    if interruption.asked and step < steps and not _exhausted(best, patience):
         raise Interrupted(
             f"Stopped at step {step} of {steps}. The same command goes on from there ({model_dir})."
         )

@@ -8,6 +8,8 @@ import pytest
 
 from prompt_tuning.data import vocabulary
 from prompt_tuning.methods import model_tuning
+from prompt_tuning.methods import soft_prompt
+from prompt_tuning.t5 import execution
 from tests import models
 
 METHOD = model_tuning.ModelTuning()
@@ -41,3 +43,11 @@ def test_a_model_with_another_vocabulary_is_refused(tmp_path):
     METHOD.write(other, other.params, tmp_path, {})
     with pytest.raises(ValueError, match="PROMPT_FILE: .*vocabulary bytes.9.*bytes.0"):
         METHOD.read(base, tmp_path)
+
+
+@pytest.mark.parametrize("choice", ["scan_layers", "int8_weights"])
+def test_weights_in_a_form_for_frozen_ones_are_not_trained(choice):
+    base = dataclasses.replace(models.tiny_model(), execution=execution.Execution(**{choice: True}))
+    with pytest.raises(ValueError, match="ModelTuning trains .*Execution.scan_layers"):
+        model_tuning.ModelTuning().check_trained(base)
+    soft_prompt.SoftPrompt(2).check_trained(base)

@@ -150,6 +150,11 @@ def test_a_fused_kernel_is_given_what_gives_the_same(monkeypatch):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
 
 
+def test_a_kernel_that_is_not_here_is_refused_before_anything_is_compiled():
+    with pytest.raises(ValueError, match="cudnn.*needs an NVIDIA GPU.*bfloat16.*'xla'"):
+        execution.Execution(attention="cudnn").check(jnp.bfloat16)
+
+
 @pytest.mark.parametrize("field, value", [("remat_policy", "half"), ("attention", "flash")])
 def test_unknown_choices_are_named(field, value):
     with pytest.raises(ValueError, match=f"Execution.{field} .*{value}"):
