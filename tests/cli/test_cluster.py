@@ -173,11 +173,15 @@ def end(process):
     return re.sub(r"\[Gloo\].*\n", "", written).strip(), process.returncode
 
 
+# What Gloo's threads say, each piece by itself: they run into each other.
+GLOO = r"\[Gloo\]|Rank|is connected to|Expected number of connected|peer ranks( is :|\.)?|\d+"
+
+
 def test_two_processes_by_flags_train_as_one_and_one_writes(tmp_path, training_command):
     with started(training_command(tmp_path / "run"), [], []) as both:
         first, second = map(end, both)
     assert "step 2/2" in first[0] and first[1] == 0
-    assert second == ("", 0)
+    assert (re.sub(GLOO, "", second[0]).strip(), second[1]) == ("", 0)
     lines = (tmp_path / "run" / "scalars.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2]
 

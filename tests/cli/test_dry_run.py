@@ -58,7 +58,7 @@ def test_what_it_says(plan):
     assert "SoftPrompt.initializer = @ClassLabels()" in report
     assert "16 examples in parts by Bucketed(groups=8, buckets=8, tokens=2048)" in report
     assert "encoder_input_tokens int32 [16, 64] or [16, 128]" in report
-    assert "decoder_target_tokens int32 [8, 8]\n" in report
+    assert "decoder_target_tokens int32 [16, 8]\n" in report
     assert "frozen parameters, 80 trained" in report
     assert "10 steps of 16 examples, 160 in all" in report
     assert "4 epochs of 40 examples" in report
