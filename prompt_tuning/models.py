@@ -107,14 +107,13 @@ class NewModel:
         dtype = self.config.compute_dtype
         shapes = parameters.expected_shapes(self.config)
         params = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
-        return self._model(params)
+        vocabulary = self._vocabulary()
+        return weights.FrozenModel("new model", self.config, params, vocabulary, self.execution)
 
     def load(self) -> weights.FrozenModel:
-        return self._model(weights.random_params(self.config, self.seed))
-
-    def _model(self, params: parameters.Flat) -> weights.FrozenModel:
-        name, vocabulary = "new model", self._vocabulary()
-        return weights.FrozenModel(name, self.config, params, vocabulary, self.execution)
+        described = self.describe()  # checks the vocabulary before weights are made
+        params = weights.random_params(self.config, self.seed)
+        return dataclasses.replace(described, params=params)
 
     def _vocabulary(self) -> vocabularies.Vocabulary:
         vocabulary = read_vocabulary(self.vocabulary_file, self.extra_ids)

@@ -16,6 +16,8 @@ _SHAPE = re.compile(r"([a-z][a-z0-9]*)\[([\d,]*)\](\{[^}]*\})?")
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?([\w.\-]+) = (.*)$")
 _HEAD = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+_CALLS = ("fusion", "call", "async-start")
+_UPDATE = "dynamic-update-slice"
 # What reads and writes nothing by itself, or is counted where its parts are.
 _FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "while", "conditional"}
 _FREE |= {"call", "async-start", "after-all", "partition-id", "replica-id", "iota"}
@@ -139,9 +141,8 @@ class Program:
                 if x.opcode == "while":
                     trips = self._trips(x.computation("condition"))
                     yield from walk(x.computation("body"), times * trips)
-                elif into_fusions or x.opcode in ("call", "async-start"):
-                    if (called := x.computation("calls|to_apply")) and x.opcode in _CALLS:
-                        yield from walk(called, times)
+                elif x.opcode in _CALLS and (into_fusions or x.opcode != "fusion"):
+                    yield from walk(x.computation("calls|to_apply"), times)
 
         return walk(self._entry, 1)
 
@@ -213,10 +214,6 @@ class Program:
             summed = x.numbers("lhs_contracting_dims")
             return 2 * math.prod(result.dimensions) * math.prod(left.dimensions[i] for i in summed)
         return _convolution_flops(x, left, right, result)
-
-
-_CALLS = ("fusion", "call", "async-start")
-_UPDATE = "dynamic-update-slice"
 
 
 def _instruction(name: str, text: str) -> Instruction:

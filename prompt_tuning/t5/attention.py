@@ -108,12 +108,13 @@ class MultiHeadAttention(nn.Module):
         `keys`, there may be more `queries_in_all`, in other calls.
         """
         d_model, joined = queries.shape[-1], self.num_heads * self.head_dim
-        int8 = self.execution.int8_weights
+        options = self.dtype, self.execution
 
         def heads(name, stddev):
             axes = ("embed", "joined_kv")
-            options = self.dtype, int8, self.num_heads, self.execution
-            return layers.HeadProjection(d_model, joined, axes, stddev, *options, name=name)
+            return layers.HeadProjection(
+                d_model, joined, axes, stddev, *options, self.num_heads, name=name
+            )
 
         to_query = heads("query", (d_model * self.head_dim) ** -0.5)
         to_key, to_value = (heads(name, d_model**-0.5) for name in ("key", "value"))
@@ -137,7 +138,7 @@ class MultiHeadAttention(nn.Module):
             out = value_of_sums(((weights @ value) / total).astype(self.dtype))
         out = jnp.swapaxes(out, 1, 2).reshape(*queries.shape[:-1], joined)
         return layers.Projection(
-            joined, d_model, ("joined_kv", "embed"), joined**-0.5, self.dtype, int8, name="out"
+            joined, d_model, ("joined_kv", "embed"), joined**-0.5, *options, name="out"
         )(out)
 
     def _few(self, queries: int, keys: int, d_model: int) -> bool:

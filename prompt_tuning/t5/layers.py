@@ -36,7 +36,7 @@ class RMSNorm(nn.Module):
 class Projection(nn.Module):
     """x @ kernel, no bias. `axes` names the kernel's two logical axes.
 
-    With `int8`, the kernel is int8 and each of its columns has a scale, which bfloat16 holds
+    With the execution's `int8_weights`, the kernel is int8 and each of its columns has a scale, which bfloat16 holds
     exactly (training/weight_forms.py): an output is rounded once more, nothing else is lost.
     """
 
@@ -45,18 +45,19 @@ class Projection(nn.Module):
     axes: tuple[str, str]
     stddev: float
     dtype: DTypeLike = jnp.float32
-    int8: bool = False
+    execution: Execution = Execution()
 
     def setup(self):
-        shape, normal = (self.in_features, self.features), nn.initializers.normal(self.stddev)
-        dtype = {"dtype": jnp.int8} if self.int8 else {}
-        initializer = nn.initializers.zeros if self.int8 else normal
+        self.int8 = self.execution.int8_weights
+        initializer = nn.initializers.normal(self.stddev)
+        if self.int8:
+            initializer = functools.partial(nn.initializers.zeros, dtype=jnp.int8)
         self.kernel = partitioning.param_with_axes(
-            "kernel", functools.partial(initializer, **dtype), shape, axes=self.axes
+            "kernel", initializer, (self.in_features, self.features), axes=self.axes
         )
         if self.int8:
             self.kernel_scale = partitioning.param_with_axes(
-                "kernel_scale", nn.initializers.ones, shape[1:], axes=self.axes[1:]
+                "kernel_scale", nn.initializers.ones, (self.features,), axes=self.axes[1:]
             )
 
     def __call__(self, x: Float[Array, "*B I"]) -> Float[Array, "*B O"]:
@@ -68,15 +69,13 @@ class HeadProjection(Projection):
     """A projection to the H heads of an attention, H * K features."""
 
     num_heads: int = 1
-    execution: Execution = Execution()
 
     def __call__(self, x: Float[Array, "B S D"]) -> Float[Array, "B H S K"]:
         y = super().__call__(x)
         y = y.reshape(*y.shape[:-1], self.num_heads, -1)
         y = self.execution.place(y, "batch", "length", "heads", "kv")
-        return jnp.swapaxes(
-            y, 1, 2
-        )  # heads beside the batch axis: what follows are batched matmuls
+        # Heads beside the batch axis: what follows are batched matmuls.
+        return jnp.swapaxes(y, 1, 2)
 
     def pull_back(self, x: Float[Array, "B H Q K"]) -> Float[Array, "B H Q D"]:
         """`x` times the transposed kernel: <pull_back(x), rows> is <x, self(rows)>."""
@@ -145,7 +144,7 @@ class MLP(nn.Module):
 
         def project(name, x, features, axes):
             width = x.shape[-1]
-            options = self.dtype, self.execution.int8_weights
+            options = self.dtype, self.execution
             return Projection(width, features, axes, width**-0.5, *options, name=name)(x)
 
         widen = ("embed", "mlp")

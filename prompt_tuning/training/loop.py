@@ -207,8 +207,8 @@ def train(
             save()
             raise NotFiniteError(
                 f"The loss or the update of step {step} is not finite (loss {numbers['loss']}), with "
-                f"this process's examples {ids}. The state before it is saved in {model_dir}. Lower the learning "
-                "rate, or look at the examples."
+                f"this process's examples {ids}. The state before it is saved in {model_dir}. Lower "
+                "the learning rate, or look at the examples."
             )
         progress(done + 1, numbers["loss"])
         if (done + 1) % log_period == 0:
