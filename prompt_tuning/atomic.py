@@ -13,14 +13,19 @@ def writing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
     Folders are made, and what was written is on the disk before it gets its name. Two processes may
     write the same file at once: one of them wins.
+
+    Raises OSError, naming the file, where the disk is full or refuses.
     """
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         with open(partial, "rb") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there is none, or what it lies on is gone
+            partial.unlink()

@@ -68,8 +68,13 @@ def evaluate(
 
     Returns:
       The scores, as in metrics.json.
+
+    Raises OSError before anything is computed if nothing can be written in `output_dir`, and later
+    if a file cannot: what it held before is still there.
     """
     writers.check_folder(output_dir, "EVAL_OUTPUT_DIR")
+    if jax.process_index() == 0:
+        reports.check_folder(output_dir, "EVAL_OUTPUT_DIR")
     mesh = layout.mesh()
     model = layout.bind(model, mesh)
     sharding.check_batch_size(batch_size, 1, mesh)
@@ -90,9 +95,8 @@ def evaluate(
     evaluation = evaluator.Evaluator(adapted.network, model, task, options, members)
     outcomes = evaluation(layout.put_params(adapted.network, adapted.params, mesh))
     scores = evaluator.flat_scores(outcomes)
-    writers.keep_configuration(pathlib.Path(output_dir, "eval_config.gin"), configuration)
     if jax.process_index() == 0:
-        _write(pathlib.Path(output_dir), outcomes, scores)
+        _write(pathlib.Path(output_dir), outcomes, scores, configuration)
     return scores
 
 
@@ -102,12 +106,16 @@ def names_several(prompt_file: learned.Path | Sequence[learned.Path] | None) -> 
 
 
 def _write(
-    folder: pathlib.Path, outcomes: Mapping[str, evaluator.Outcome], scores: Mapping[str, float]
+    folder: pathlib.Path,
+    outcomes: Mapping[str, evaluator.Outcome],
+    scores: Mapping[str, float],
+    configuration: str | None,
 ) -> None:
     for name, outcome in outcomes.items():
         if outcome.predictions:
             file = f"predictions-{name.replace('/', '-')}.jsonl" if name else "predictions.jsonl"
             reports.write_predictions(folder / file, outcome.predictions)
+    writers.keep_configuration(folder / "eval_config.gin", configuration)
     reports.write_metrics(folder / "metrics.json", scores)
     with contextlib.closing(writers.ScalarWriter(folder)) as writer:
         writer(0, {f"eval/{name}": value for name, value in scores.items()})

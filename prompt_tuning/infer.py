@@ -4,7 +4,7 @@
 """
 
 import collections
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import json
 
 import jax
@@ -41,6 +41,8 @@ def infer(
 ) -> None:
     """Writes {"id", "inputs", "prediction", "score"}, a JSON line for each input, in their order.
 
+    A file gets its name when all lines are in it; standard output gets each line as it comes.
+
     Args:
       model: the frozen model.
       method: what is added to it.
@@ -57,7 +59,14 @@ def infer(
       labels: what `RankLabels` chooses among (CLASS_LABELS).
       batch_size: B, examples at once over all devices (BATCH_SIZE).
       layout: how arrays lie on the devices.
+
+    Raises:
+      BrokenPipeError: whoever reads standard output has enough.
+      OSError: another reason why nothing can be written; before anything is computed if it is there
+        by then.
     """
+    if output_file != STANDARD_OUTPUT and jax.process_index() == 0:
+        reports.check_file(output_file, "OUTPUT_FILE")
     model = layout.bind(model, layout.mesh())
     several = isinstance(prompt_file, Mapping)
     texts = unlabelled.read_inputs(
@@ -85,8 +94,17 @@ def infer(
     elif output_file != STANDARD_OUTPUT:
         reports.write_predictions(output_file, predictions)
     else:
-        for row in predictions:
+        _print(predictions)
+
+
+def _print(predictions: Iterable[predict.Prediction]) -> None:
+    for row in predictions:
+        try:
             print(json.dumps(row, ensure_ascii=False), flush=True)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OSError(f"Standard output cannot be written: {error}") from error
 
 
 def predict_texts(

@@ -7,6 +7,7 @@ gradient is two files away: training/loop.py, training/step.py.
 from collections.abc import Callable, Mapping
 import functools
 import os
+import pathlib
 
 import jax
 import optax
@@ -21,6 +22,7 @@ from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import evaluator
 from prompt_tuning.methods import method as methods
 from prompt_tuning.t5 import parameters
+from prompt_tuning.training import lock
 from prompt_tuning.training import loop
 from prompt_tuning.training import optimizers
 from prompt_tuning.training import sharding
@@ -80,14 +82,17 @@ def train(
       patience: stop after this many evaluations without a better one; None for never.
       save_period: steps between saves.
       log_period: steps between logged scalars.
-      keep: saves to keep for resuming.
+      keep: saves to keep for resuming, at least 2: the newest may turn out to be damaged.
       cache_dir: where tokenised data is kept, if anywhere.
       layout: how arrays lie on the devices.
       configuration: what made this run, kept as config.gin.
 
     Raises:
       DataError: data is missing or malformed; by file and row, before anything is compiled.
+      lock.InUseError: another run writes to `model_dir`.
       loop.NotFiniteError: the loss became infinite or NaN.
+      loop.Interrupted: Ctrl-C or SIGTERM came, and everything is saved.
+      runs.SaveError: a save cannot be written; the one before it stays.
     """
     inputs_length, targets_length = data_examples.feature_lengths(task_feature_lengths)
     _check_positive(
@@ -143,25 +148,26 @@ def train(
         evaluate = _evaluation(
             model, method, task, options, metric, sharding.put_batch(first, mesh)
         )
-    return loop.train(
-        model,
-        method,
-        batches,
-        model_dir=model_dir,
-        steps=train_steps,
-        optimizer=optimizer_or_default(optimizer, train_steps),
-        evaluate=evaluate,
-        eval_period=eval_period or train_steps,
-        save_period=save_period,
-        log_period=log_period,
-        metric=metric,
-        patience=patience,
-        seed=seed,
-        keep=keep,
-        layout=layout,
-        configuration=configuration,
-        task_name=task.name,
-    )
+    with lock.held(pathlib.Path(model_dir)):
+        return loop.train(
+            model,
+            method,
+            batches,
+            model_dir=model_dir,
+            steps=train_steps,
+            optimizer=optimizer_or_default(optimizer, train_steps),
+            evaluate=evaluate,
+            eval_period=eval_period or train_steps,
+            save_period=save_period,
+            log_period=log_period,
+            metric=metric,
+            patience=patience,
+            seed=seed,
+            keep=keep,
+            layout=layout,
+            configuration=configuration,
+            task_name=task.name,
+        )
 
 
 def _check_positive(**arguments: int | None) -> None:

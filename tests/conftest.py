@@ -1,4 +1,8 @@
-"""Eight virtual devices for every test, set before JAX counts them; a model and data on disk."""
+"""Eight virtual devices for every test, set before JAX counts them; a model and data on disk, and the
+command that trains on them.
+"""
+
+import sys
 
 import hypothesis
 import jax
@@ -40,3 +44,24 @@ def data_files(tmp_path_factory):
         files[split] = str(folder / f"{split}.tsv")
         (folder / f"{split}.tsv").write_text("\n".join(["id\tinputs\ttargets", *rows]) + "\n")
     return files
+
+
+@pytest.fixture(scope="session")
+def training_command(model_folder, data_files):
+    """`training_command(model_dir, *more)`: a small run of the tiny model, for `subprocess`."""
+    bindings = {
+        "INITIAL_CHECKPOINT_PATH": model_folder,
+        "DATA_FILES": data_files,
+        "CLASS_LABELS": ["animal", "colour"],
+        "ID_COLUMN": "id",
+        "TASK_FEATURE_LENGTHS": {"inputs": 16, "targets": 4},
+        "BATCH_SIZE": 8,
+        "PROMPT_LENGTH": 4,
+        "SampledVocab.first": 4000,
+        "TRAIN_STEPS": 2,
+        "EVAL_PERIOD": None,
+        "train.log_period": 1,
+    }
+    program = [sys.executable, "-m", "prompt_tuning.train", "--gin_file=tasks/files.gin"]
+    flags = [f"--gin.{name}={value}" for name, value in bindings.items()]
+    return lambda model_dir, *more: [*program, *flags, f"--gin.MODEL_DIR={model_dir}", *more]

@@ -23,7 +23,7 @@ from prompt_tuning.checkpoints import hugging_face_names as names
 from prompt_tuning.checkpoints import tensors
 from prompt_tuning.checkpoints import torch_tensors
 from prompt_tuning.checkpoints.stored import Checkpoint, CheckpointError, StoredArray
-from prompt_tuning.checkpoints.stored import check_shapes, read_json
+from prompt_tuning.checkpoints.stored import check_depth, check_shapes, read_json, reporting
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import parameters
@@ -67,6 +67,7 @@ def read_hugging_face(folder: pathlib.Path) -> Checkpoint:
     config = _read_config(described, file)
     tied, arrays = _read_logits(described, _one_table(_read_arrays(folder)))
     config = dataclasses.replace(config, tied_logits=tied)
+    check_depth(config, arrays, str(folder))
     theirs = names.names_of(config)
     check_shapes(arrays, _expected_shapes(config, theirs), str(folder))
     params = {ours: _turned(ours, arrays[theirs[ours]]) for ours in theirs}
@@ -130,15 +131,14 @@ def _read_config(described: Mapping[str, Any], file: pathlib.Path) -> t5_config.
     gated, activation = FEED_FORWARD[known("feed_forward_proj", form, list(FEED_FORWARD))]
     function = FUNCTIONS[activation]
     known("dense_act_fn", described.get("dense_act_fn", function), [function])
-    try:
+    known("scale_decoder_outputs", described.get("scale_decoder_outputs", True), [True, False])
+    with reporting(str(file), advice=""):
         return t5_config.T5Config(
             gated=gated,
             activation=activation,
             relpos_per_layer=kind == "umt5",
             **_dimensions(described, file),
         )
-    except ValueError as error:
-        raise CheckpointError(f"{file}: {error}") from error
 
 
 def _dimensions(described: Mapping[str, Any], file: pathlib.Path) -> dict[str, Any]:
@@ -197,14 +197,14 @@ def _read_logits(
         return False, arrays
     scaled = described.get("scale_decoder_outputs", described["model_type"] != "mt5")
     rest = {name: x for name, x in arrays.items() if name != names.HEAD}
-    return scaled, rest if scaled else {**rest, names.HEAD: table}
+    return bool(scaled), rest if scaled else {**rest, names.HEAD: table}
 
 
 def _same(one: StoredArray, other: StoredArray) -> bool:
     """Reads as far as the first difference."""
-    parts = [slice(row, row + ROWS) for row in range(0, len(one), ROWS)]
     return one.shape == other.shape and all(
-        np.array_equal(one[part], other[part]) for part in parts
+        np.array_equal(one[row : row + ROWS], other[row : row + ROWS])
+        for row in range(0, len(one), ROWS)
     )
 
 
@@ -224,11 +224,14 @@ def _read_vocabulary(
 ) -> vocabularies.Vocabulary | None:
     file = folder / TOKENIZER
     tokenizer = read_json(file) if file.exists() else {}
-    if BYTES in (tokenizer.get("tokenizer_class"), described.get("tokenizer_class")):
-        return vocabularies.ByteVocabulary(tokenizer.get("extra_ids", EXTRA_IDS["bytes"]))
+    bytes_ = BYTES in (tokenizer.get("tokenizer_class"), described.get("tokenizer_class"))
+    kind = "bytes" if bytes_ else described["model_type"]
+    extra_ids = tokenizer.get("extra_ids", EXTRA_IDS[kind])
+    vocabularies.check_extra_ids(extra_ids, f"{file}, extra_ids")
+    if bytes_:
+        return vocabularies.ByteVocabulary(extra_ids)
     if not (folder / VOCABULARY).exists():
         return None
-    extra_ids = tokenizer.get("extra_ids", EXTRA_IDS[described["model_type"]])
     return vocabularies.SentencePieceVocabulary(folder / VOCABULARY, extra_ids)
 
 

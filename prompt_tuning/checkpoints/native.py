@@ -31,7 +31,7 @@ def read_native(folder: pathlib.Path) -> Checkpoint:
             f'{file}: expected "format": "{FORMAT}", found {described.get("format")!r}.'
         )
     config = t5_config.T5Config.from_dict(described["t5"], where=str(file))
-    vocabulary = _read_vocabulary(folder, described["vocabulary"])
+    vocabulary = _read_vocabulary(file, described["vocabulary"])
     return Checkpoint(config, tensors.read_tensors(folder), vocabulary)
 
 
@@ -69,7 +69,11 @@ def _write_vocabulary(
     return {"file": file.name, "extra_ids": vocabulary.extra_ids}
 
 
-def _read_vocabulary(folder: pathlib.Path, entry: dict[str, Any]) -> vocabularies.Vocabulary:
+def _read_vocabulary(file: pathlib.Path, entry: dict[str, Any]) -> vocabularies.Vocabulary:
+    """What an entry of the config.json `file` describes."""
+    extra_ids = vocabularies.check_extra_ids(entry.get("extra_ids"), f"{file}, extra_ids")
     if entry.get("bytes"):
-        return vocabularies.ByteVocabulary(entry["extra_ids"])
-    return vocabularies.SentencePieceVocabulary(folder / entry["file"], entry["extra_ids"])
+        return vocabularies.ByteVocabulary(extra_ids)
+    if not isinstance(entry.get("file"), str):
+        raise CheckpointError(f"{file}: the vocabulary has neither a file nor bytes.")
+    return vocabularies.SentencePieceVocabulary(file.parent / entry["file"], extra_ids)

@@ -16,12 +16,11 @@ from typing import Any
 
 from jaxtyping import Array, Float
 import numpy as np
-import safetensors
 from safetensors import numpy as safetensors_numpy
 
 from prompt_tuning import atomic
 from prompt_tuning.checkpoints import tensors
-from prompt_tuning.checkpoints.stored import CheckpointError, read_json
+from prompt_tuning.checkpoints.stored import CheckpointError, floating, read_json, reporting
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -50,8 +49,10 @@ def read_adapter(folder: str | os.PathLike) -> tuple[Float[np.ndarray, "P D"], d
             f"PROMPT_FILE {folder / WEIGHTS}: expected {_TENSOR} {expected} alone, as {CONFIG} "
             f"says, found {found}."
         )
+    prompt = tensors[_TENSOR][:length]
+    floating(prompt.dtype, f"PROMPT_FILE {folder / WEIGHTS}: {_TENSOR}")
     name = config.get("base_model_name_or_path")
-    return tensors[_TENSOR][:length].astype(np.float32), {"base_model": name} if name else {}
+    return prompt.astype(np.float32), {"base_model": str(name)} if name else {}
 
 
 def write_adapter(
@@ -101,10 +102,9 @@ def _sizes(config: Mapping[str, Any], file: pathlib.Path) -> list[int]:
 
 
 def _read_tensors(file: pathlib.Path) -> dict[str, np.ndarray]:
-    try:
+    advice = (
+        " PEFT writes it unless it is told safe_serialization=False; the pickled adapter_model.bin "
+        "is not read."
+    )
+    with reporting(f"PROMPT_FILE {file} cannot be read", advice):
         return safetensors_numpy.load_file(file)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise ValueError(
-            f"PROMPT_FILE {file} cannot be read: {error}. PEFT writes it unless it is told "
-            "safe_serialization=False; the pickled adapter_model.bin is not read."
-        ) from error

@@ -5,7 +5,8 @@ read when an array is placed on its devices (training/sharding.py), each device'
 is in memory beside the placed weights is then one array at most.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -26,17 +27,56 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be used, and why."""
 
 
-def read_json(file: pathlib.Path, *required: str) -> dict[str, Any]:
-    """The object in a JSON file, which must have the `required` keys. Raises CheckpointError."""
+@contextlib.contextmanager
+def reporting(problem: str, advice: str = " Check INITIAL_CHECKPOINT_PATH.") -> Iterator[None]:
+    """Turns whatever reading damaged content raises into a CheckpointError.
+
+    Parsers have no error in common: a wrong byte can come to their own, but also to a KeyError, a
+    TypeError, an OverflowError, a RecursionError or a MemoryError.
+
+    Args:
+      problem: begins the message and names the file.
+      advice: ends it.
+    """
     try:
-        content = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file} cannot be read: {error}.") from error
+        yield
+    except CheckpointError:
+        raise  # names the file itself
+    except Exception as error:
+        found = error if isinstance(error, OSError | ValueError) else repr(error)
+        raise CheckpointError(f"{problem}: {found}.{advice}") from error
+
+
+def read_json(file: pathlib.Path, *required: str) -> dict[str, Any]:
+    """The object in a JSON file, of which the `required` members are objects, too.
+
+    Raises CheckpointError.
+    """
+    with reporting(f"{file} cannot be read", advice=""):
+        content = json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         raise CheckpointError(f"{file}: expected an object, found {type(content).__name__}.")
     if missing := [key for key in required if key not in content]:
         raise CheckpointError(f"{file} lacks {', '.join(missing)}.")
+    for key in required:
+        if not isinstance(content[key], dict):
+            raise CheckpointError(
+                f"{file}: expected {key} to be an object, found {content[key]!r}."
+            )
     return content
+
+
+def check_depth(config: t5_config.T5Config, arrays: Sized, where: str) -> None:
+    """Raises CheckpointError where a configuration has more layers than there are arrays.
+
+    Names and shapes are made for every layer before they are compared: one wrong digit must not
+    fill the memory.
+    """
+    layers = config.num_encoder_layers + config.num_decoder_layers
+    if layers > len(arrays):
+        raise CheckpointError(
+            f"{where}: the configuration has {layers} layers, but there are {len(arrays)} arrays."
+        )
 
 
 def check_shapes(

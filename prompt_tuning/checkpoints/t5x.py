@@ -26,6 +26,7 @@ from prompt_tuning.checkpoints import t5x_config
 from prompt_tuning.checkpoints import t5x_stacks
 from prompt_tuning.checkpoints import zarr
 from prompt_tuning.checkpoints.stored import Checkpoint, CheckpointError, StoredArray, floating
+from prompt_tuning.checkpoints.stored import reporting
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import parameters
 
@@ -53,7 +54,9 @@ def read_t5x(path: str, config: t5_config.T5Config | None) -> Checkpoint:
     """
     params = {name: x for name, x in _read_target(path).items() if not _of_prompt(name)}
     shapes = {name: x.shape for name, x in params.items()}
-    return Checkpoint(t5x_config.infer_config(shapes, config, path), params, vocabulary=None)
+    with reporting(path):
+        found = t5x_config.infer_config(shapes, config, path)
+    return Checkpoint(found, params, vocabulary=None)
 
 
 def read_t5x_prompt(path: str) -> dict[str, np.ndarray]:
@@ -133,11 +136,12 @@ def _read_target(path: str) -> dict[str, StoredArray]:
             f"{path} is no T5X checkpoint: it has neither {MSGPACK} nor {OCDBT}. Check "
             "INITIAL_CHECKPOINT_PATH."
         )
-    return t5x_stacks.unstack(target)
+    with reporting(f"{path}: stacked layers"):
+        return t5x_stacks.unstack(target)
 
 
 def _read_msgpack(path: str, content: bytes) -> dict[str, StoredArray]:
-    with zarr.reporting(f"{path}/{MSGPACK}"):
+    with reporting(f"{path}/{MSGPACK} cannot be read"):
         saved = serialization.msgpack_restore(content)
         if not isinstance(saved, dict):
             raise ValueError("it is no checkpoint of T5X")
@@ -170,7 +174,7 @@ def _in_memory(where: str, x: np.ndarray) -> StoredArray:
 
 def _read_ocdbt(path: str) -> dict[str, StoredArray]:
     database = {"driver": "ocdbt", "base": zarr.location(path, "state")}
-    with zarr.reporting(f"{path}/{OCDBT}"):
+    with reporting(f"{path}/{OCDBT} cannot be read"):
         found = zarr.keys(zarr.open_store(database), "target.", "target/")
     names = [key.removesuffix("/.zarray") for key in found if key.endswith("/.zarray")]
     if not names:
@@ -189,7 +193,7 @@ def _read_ocdbt(path: str) -> dict[str, StoredArray]:
 
 def _content(path: str, file: str) -> bytes | None:
     """None if the file is not there."""
-    with zarr.reporting(f"{path}/{file}"):
+    with reporting(f"{path}/{file} cannot be read"):
         found = zarr.open_store(zarr.location(path)).read(file).result()
         return found.value if found.state == "value" else None
 
@@ -197,6 +201,6 @@ def _content(path: str, file: str) -> bytes | None:
 def _steps(path: str) -> list[int]:
     """Of the checkpoints in a MODEL_DIR."""
     checkpoint = re.compile(rf"checkpoint_(\d+)/({MSGPACK}|{re.escape(OCDBT)})")
-    with zarr.reporting(path):  # ":" follows "9"
+    with reporting(f"{path} cannot be read"):  # ":" follows "9"
         found = zarr.keys(zarr.open_store(zarr.location(path)), "checkpoint_0", "checkpoint_:")
     return [int(match[1]) for key in found if (match := checkpoint.fullmatch(key))]

@@ -53,7 +53,7 @@ def _matrix(shapes: Shapes, where: str, *names: str) -> tuple[int, int]:
     name = next((name for name in names if name in shapes), None)
     if name is None:
         raise CheckpointError(f"{where} is no T5's: expected a parameter {' or '.join(names)}.")
-    if len(shapes[name]) != 2:
+    if len(shapes[name]) != 2 or 0 in shapes[name]:
         raise CheckpointError(f"{where}: expected two axes of {name}, found {shapes[name]}.")
     return shapes[name]
 

@@ -19,7 +19,8 @@ import safetensors
 from safetensors import numpy as safetensors_numpy
 
 from prompt_tuning import atomic
-from prompt_tuning.checkpoints.stored import CheckpointError, StoredArray, floating, read_json
+from prompt_tuning.checkpoints.stored import CheckpointError, StoredArray, floating
+from prompt_tuning.checkpoints.stored import read_json, reporting
 
 FILE = "model.safetensors"
 INDEX = f"{FILE}.index.json"
@@ -34,7 +35,7 @@ def read_tensors(folder: str | os.PathLike) -> dict[str, StoredArray]:
     folder = pathlib.Path(folder)
     if (folder / FILE).exists() or not (folder / INDEX).exists():
         return read_file(folder / FILE)
-    files = read_json(folder / INDEX, "weight_map")["weight_map"]
+    files = read_index(folder / INDEX)
     parts = {file: read_file(folder / file) for file in sorted(set(files.values()))}
     lost = [name for name, file in files.items() if name not in parts[file]]
     if lost:
@@ -42,15 +43,20 @@ def read_tensors(folder: str | os.PathLike) -> dict[str, StoredArray]:
     return {name: parts[file][name] for name, file in files.items()}
 
 
+def read_index(file: pathlib.Path) -> dict[str, str]:
+    """The file that each array is in, by the array's name."""
+    files = read_json(file, "weight_map")["weight_map"]
+    for name, part in files.items():
+        if not isinstance(part, str):
+            raise CheckpointError(f"{file}: expected the file that has {name}, found {part!r}.")
+    return files
+
+
 def read_file(file: pathlib.Path) -> dict[str, StoredArray]:
     """The arrays of one safetensors file."""
-    try:
+    with reporting(f"{file} cannot be read"):
         opened = safetensors.safe_open(file, "numpy")
         slices = {name: opened.get_slice(name) for name in opened.keys()}
-    except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(
-            f"{file} cannot be read: {error}. Check INITIAL_CHECKPOINT_PATH."
-        ) from error
     return {
         name: StoredArray(
             tuple(x.get_shape()), _dtype(x.get_dtype(), f"{file}: {name}"), x.__getitem__
@@ -117,7 +123,10 @@ def write_file(
         for name, x in arrays.items()
     }
     with atomic.writing(file) as partial:
-        safetensors_numpy.save_file(cast, partial, metadata=metadata and dict(metadata))
+        try:
+            safetensors_numpy.save_file(cast, partial, metadata=metadata and dict(metadata))
+        except safetensors.SafetensorError as error:  # as where the disk is full
+            raise OSError(str(error)) from error
         partial.chmod(0o644)  # safetensors leaves it to its owner alone
 
 

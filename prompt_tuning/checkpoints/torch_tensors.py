@@ -8,10 +8,10 @@ The only place that imports torch; what the names mean is hugging_face.py's part
 """
 
 import pathlib
-import pickle
 import zipfile
 
-from prompt_tuning.checkpoints.stored import CheckpointError, StoredArray, floating, read_json
+from prompt_tuning.checkpoints.stored import CheckpointError, StoredArray, floating, reporting
+from prompt_tuning.checkpoints.tensors import read_index
 
 FILE = "pytorch_model.bin"
 INDEX = f"{FILE}.index.json"
@@ -24,7 +24,7 @@ def read_tensors(folder: pathlib.Path) -> dict[str, StoredArray]:
     """
     files = [FILE]
     if not (folder / FILE).exists():
-        files = sorted(set(read_json(folder / INDEX, "weight_map")["weight_map"].values()))
+        files = sorted(set(read_index(folder / INDEX).values()))
     return {name: x for file in files for name, x in _read_file(folder / file).items()}
 
 
@@ -36,15 +36,13 @@ def _read_file(file: pathlib.Path) -> dict[str, StoredArray]:
             f"{file} needs PyTorch to be read: pip install prompt_tuning[torch], or save the model "
             "as model.safetensors."
         ) from error
-    mapped = zipfile.is_zipfile(file)  # files from before PyTorch 1.6 are read whole
-    try:
-        arrays = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{file} cannot be read: {error}") from error
 
     def stored(name, array):
         dtype = floating(str(array.dtype).removeprefix("torch."), f"{file}: {name}")
         # By way of float32, since NumPy cannot be given PyTorch's bfloat16.
         return StoredArray(tuple(array.shape), dtype, lambda index: array[index].float().numpy())
 
-    return {name: stored(name, array) for name, array in arrays.items()}
+    with reporting(f"{file} cannot be read"):
+        mapped = zipfile.is_zipfile(file)  # files from before PyTorch 1.6 are read whole
+        arrays = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+        return {name: stored(name, array) for name, array in arrays.items()}

@@ -23,7 +23,7 @@ from prompt_tuning.checkpoints import hugging_face
 from prompt_tuning.checkpoints import native
 from prompt_tuning.checkpoints import t5x
 from prompt_tuning.checkpoints.stored import Checkpoint, CheckpointError, StoredArray
-from prompt_tuning.checkpoints.stored import check_shapes, read_json
+from prompt_tuning.checkpoints.stored import check_depth, check_shapes, read_json
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import execution as executions
@@ -145,6 +145,7 @@ def read_checkpoint(
     else:
         read = native.read_native if kind == "native" else hugging_face.read_hugging_face
         found = read(pathlib.Path(path))
+    check_depth(found.config, found.params, str(path))
     check_shapes(found.params, parameters.expected_shapes(found.config), str(path))
     if config and (differing := config.differences(found.config, "vocab_size", *_USE)):
         raise CheckpointError(

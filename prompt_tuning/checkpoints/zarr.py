@@ -3,19 +3,17 @@
 What the arrays are called and mean is the business of the formats that use this (t5x.py).
 """
 
-from collections.abc import Iterator, Mapping
-import contextlib
+from collections.abc import Mapping
 import functools
 import os
 import pathlib
 from typing import Any
 
 import jax
-import msgpack
 import numpy as np
 import tensorstore as ts
 
-from prompt_tuning.checkpoints.stored import CheckpointError, Index, StoredArray, floating
+from prompt_tuning.checkpoints.stored import Index, StoredArray, floating, reporting
 
 CHUNK_BYTES = 64 * 2**20  # as T5X writes them
 RETRIES = 6  # about a minute, where TensorStore's own 32 are a quarter of an hour
@@ -47,7 +45,7 @@ def open_arrays(where: str, specs: Mapping[str, Spec]) -> dict[str, StoredArray]
       CheckpointError: one of them is not there, or is no floating-point array; values that are
         absent or damaged raise it when they are read.
     """
-    with reporting(where):
+    with reporting(f"{where} cannot be read"):
         opening = {name: _open(spec) for name, spec in specs.items()}
     return {name: _stored(array, f"{where}: {name}") for name, array in opening.items()}
 
@@ -59,12 +57,12 @@ def _open(spec: Spec) -> ts.Future:
 
 
 def _stored(opening: ts.Future, where: str) -> StoredArray:
-    with reporting(where):
+    with reporting(f"{where} cannot be read"):
         array = opening.result()
         dtype = floating(array.dtype.numpy_dtype, where)
 
     def read(index: Index) -> np.ndarray:
-        with reporting(where):
+        with reporting(f"{where} cannot be read"):
             return array[index].read().result()
 
     return StoredArray(array.shape, dtype, read)
@@ -86,19 +84,6 @@ def write_array(folder: pathlib.Path, x: Any) -> Spec:
     array = ts.open(spec | {"kvstore": location(str(folder))}, create=True).result()
     array.write(x).result()
     return spec
-
-
-@contextlib.contextmanager
-def reporting(where: str) -> Iterator[None]:
-    """What TensorStore and msgpack raise, as an error that says where."""
-    try:
-        yield
-    except CheckpointError:
-        raise  # says where itself
-    except (ValueError, TypeError, KeyError, OSError, msgpack.UnpackException) as error:
-        raise CheckpointError(
-            f"{where} cannot be read: {error}. Check INITIAL_CHECKPOINT_PATH."
-        ) from error
 
 
 @functools.cache

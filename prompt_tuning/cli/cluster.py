@@ -1,13 +1,16 @@
 """The processes of one run: whether there are several, how they find each other and how they end.
 
-JAX finds their addresses (`jax.distributed`); which devices hold what is training/sharding.py's.
+JAX finds their addresses (`jax.distributed`) and watches that all live; which devices hold what is
+training/sharding.py's.
 """
 
+import atexit
 from collections.abc import Iterator
 import contextlib
 import glob
 import importlib.util
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -23,11 +26,19 @@ from prompt_tuning.training import loop
 FAILED = 1
 SECONDS_TO_MEET = 20
 SECONDS_TO_FAIL_ALIKE = 3
+SECONDS_TO_MISS = 30  # how long a machine may stall before the others take its process for dead
 HINT = (
     "Give --coordinator_address, --num_processes and --process_id, or --num_processes 1 alone if "
     "this process runs by itself."
 )
+LAST_WORD = (
+    "another process of this run died, or this one was killed or failed as told above. Start all of "
+    "them again: training goes on from its last save."
+)
+SAYS_IT = "import sys; sys.stdin.read() or print(sys.argv[1], file=sys.stderr)"
 METADATA = "computeMetadata/v1/instance/attributes"  # of a TPU machine, on Google's own server
+
+_last_words: list[subprocess.Popen] = []  # one, where this process is one of several
 
 
 def join(flags: command_flags.Flags, *, trains: bool = True) -> None:
@@ -58,11 +69,12 @@ def join(flags: command_flags.Flags, *, trains: bool = True) -> None:
     try:
         with _saying_later(f"Waiting for the other processes of {started_by}. {HINT}"):
             jax.config.update("jax_enable_preemption_service", trains)
-            jax.distributed.initialize(**given)
+            jax.distributed.initialize(**given, heartbeat_timeout_seconds=SECONDS_TO_MISS)
     except Exception as error:  # of any of the services that JAX asks
         raise ConnectionError(
             f"The processes of {started_by} did not find each other: {error}\n{HINT}"
         ) from error
+    _leave_last_word()
     if trains:
         interrupt.watch()
 
@@ -94,8 +106,9 @@ def which() -> str:
 def ending_together() -> Iterator[None]:
     """Ends a process that fails there and then, where it is one of several.
 
-    An ordinary end would wait for the others, and they for this one. JAX tells them that it is
-    gone, and they end too: at once if it was the first, else in less than two minutes.
+    An ordinary end would wait for the others, and they for this one. JAX notices that it is gone,
+    and ends them too: at once if it was the first, else after SECONDS_TO_MISS. It aborts them from
+    C++, in whatever they wait for, with lines about heartbeats and a stack; LAST_WORD comes below.
     """
     try:
         yield
@@ -106,12 +119,39 @@ def ending_together() -> Iterator[None]:
             raise
         if not isinstance(error, SystemExit):
             traceback.print_exc()
-            print(f"Failed{which()}. If another failed before, it says why.", file=sys.stderr)
+        elif not _comes_from_jax(error):
+            _take_back_last_word()
         sys.stdout.flush()
         sys.stderr.flush()
         if is_first():
             time.sleep(SECONDS_TO_FAIL_ALIKE)  # what is wrong everywhere is said everywhere
         os._exit(error.code if isinstance(error, SystemExit) else FAILED)
+
+
+def _comes_from_jax(error: BaseException | None) -> bool:
+    """Whether it may tell of another process: whatever computes or saves loses it in its own way."""
+    while error and not isinstance(error, jax.errors.JaxRuntimeError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _leave_last_word() -> None:
+    """Has a small process say LAST_WORD, should this one end without a word of its own.
+
+    JAX calls nobody before it aborts a process that lost another, and a kill asks nobody either.
+    """
+    command = [sys.executable, "-ISc", SAYS_IT, f"Error{which()}: {LAST_WORD}"]
+    _last_words.append(
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+    )
+    atexit.register(_take_back_last_word)
+
+
+def _take_back_last_word() -> None:
+    while _last_words:
+        _last_words.pop().communicate(b"none")
 
 
 def _started_by() -> str | None:

@@ -14,12 +14,14 @@ from prompt_tuning.cli import dry_run
 from prompt_tuning.cli import flags as command_flags
 from prompt_tuning.cli import reading
 from prompt_tuning.methods import learned
+from prompt_tuning.training import loop
 
 log = logging.getLogger(__name__)
 
 BAD_CONFIGURATION = 2
 FAILED = 1
 INTERRUPTED = 130
+READER_GONE = 141  # as of a program that SIGPIPE ends
 KEEP_CONFIGURATION = ("train", "evaluate")  # the entry points that write a folder
 SHAPES_ALONE = ("compile_run",)  # those that need no weights
 
@@ -30,9 +32,11 @@ def run(entry_point: str, function: Callable[..., Any]) -> None:
     try:
         with cluster.ending_together():
             _run(entry_point, function, flags)
-    except KeyboardInterrupt as error:
+    except loop.Interrupted as error:
         if cluster.is_first():
             print(error, file=sys.stderr)
+        raise SystemExit(error.exit_code) from error
+    except KeyboardInterrupt as error:
         raise SystemExit(INTERRUPTED) from error
 
 
@@ -62,6 +66,8 @@ def _run(entry_point: str, function: Callable[..., Any], flags: command_flags.Fl
         model = arguments["model"]
         arguments["model"] = model.describe() if entry_point in SHAPES_ALONE else model.load()
         function(**arguments)
+    except BrokenPipeError as error:  # as of `infer | head`: not a failure
+        raise SystemExit(READER_GONE) from error
     except (ValueError, OSError) as error:
         _fail(error, FAILED, flags.traceback)
 
@@ -83,6 +89,8 @@ def _show_log() -> None:
     package.handlers = [logging.StreamHandler()]
     package.setLevel(logging.INFO if cluster.is_first() else logging.WARNING)
     package.propagate = False
+    for library in ("absl", "asyncio"):  # what Orbax's threads fail of is told once, as an error
+        logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
 def _described(function: Callable[..., Any]) -> tuple[str, str]:

@@ -128,6 +128,8 @@ class _Reader:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise ConfigError(f"{asked_by}: {path} is no gin file: not UTF-8") from error
+        except OSError as error:
+            raise ConfigError(f"{asked_by}: {path} cannot be read ({error.strerror})") from error
         for line, statement in _statements(text, str(path)):
             self._apply(statement, f"{path}, line {line}")
         self._open.pop()
@@ -143,7 +145,7 @@ class _Reader:
 
     def _find(self, name: str, asked_by: str) -> pathlib.Path:
         for folder in self._folders:
-            if (folder / name).is_file():
+            if os.path.isfile(folder / name):  # False also for what can be no name
                 return folder / name
         known = sorted(str(path.relative_to(GIN_FOLDER)) for path in GIN_FOLDER.rglob("*.gin"))
         looked = ", ".join(str(folder) for folder in self._folders)
@@ -220,12 +222,14 @@ def _check_known(name: str, argument: str | None = None) -> None:
 
 def _statements(text: str, name: str) -> Iterator[tuple[int, Any]]:
     """(line, statement) of each; raises _NoGinError, by the line, where `text` is no gin."""
-    stream = io.StringIO(text)
+    line = 1
     try:
-        parser = config_parser.ConfigParser(stream, _Delegate())
-        for statement in parser:
-            yield statement.location.line_num, statement
+        for statement in config_parser.ConfigParser(io.StringIO(text), _Delegate()):
+            line = statement.location.line_num
+            yield line, statement
     except SyntaxError as error:
         raise _NoGinError(f"{name}, line {error.lineno}: {error.msg}") from error
     except tokenize.TokenError as error:
         raise _NoGinError(f"{name}, line {error.args[1][0]}: {error.args[0]}") from error
+    except Exception as error:  # whatever Python makes of the text of a value
+        raise _NoGinError(f"{name}, after line {line}: {error}") from error

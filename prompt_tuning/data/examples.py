@@ -124,6 +124,7 @@ def examples_from_text(
     vocabulary: Vocabulary,
     inputs_length: int,
     targets_length: int,
+    report: Report = Report(),
 ) -> Examples:
     """Tokenises `fields[i]["inputs"]` and `["targets"]` and closes both with eos; inference leaves
     targets empty.
@@ -132,7 +133,7 @@ def examples_from_text(
         [[*vocabulary.encode(row[side]), EOS_ID] for row in fields]
         for side in ("inputs", "targets")
     )
-    return examples_from_tokens(ids, fields, inputs, targets, inputs_length, targets_length)
+    return examples_from_tokens(ids, fields, inputs, targets, inputs_length, targets_length, report)
 
 
 def examples_from_tokens(

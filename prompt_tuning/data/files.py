@@ -137,7 +137,7 @@ class FilesTask(ExamplesTask):
                 try:
                     row = self._row(columns, f"{name}:{number}", vocabulary)
                     if row.id in rows:
-                        raise RowError(f"id {row.id!r} was there before")
+                        raise RowError(f"id {row.id!r:.80} was there before")
                     rows[row.id] = row
                 except RowError as error:
                     skipped.append(f"{path}, row {number}: {error}")
@@ -162,7 +162,7 @@ class FilesTask(ExamplesTask):
                 raise RowError(
                     f"the {side} are empty"
                     if not text
-                    else f"{vocabulary.name} has no tokens for {side} {text!r}"
+                    else f"{vocabulary.name} has no tokens for {side} {text!r:.80}"
                 )
         name = fill(self.id_column, columns).strip() if self.id_column else place
         if not name:
@@ -177,7 +177,7 @@ class FilesTask(ExamplesTask):
         labels = self._label_of_raw
         if raw not in labels:
             raise RowError(
-                f"unknown label {raw!r}; the task's are {', '.join(map(repr, labels))}"
+                f"unknown label {raw!r:.80}; the task's are {', '.join(map(repr, labels))}"
                 f"{nearest(raw, list(labels))}"
             )
         return labels[raw]

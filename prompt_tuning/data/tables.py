@@ -15,6 +15,9 @@ from prompt_tuning.data.examples import DataError
 from prompt_tuning.data.paths import PathLike
 
 
+csv.field_size_limit(2**31 - 1)  # text of any length is cut, and counted, where it is tokenised
+
+
 class RowError(DataError):
     """What is wrong with one row; whoever reports it adds the place."""
 
@@ -48,7 +51,7 @@ def read_table(path: PathLike, required: Sequence[str]) -> Iterator[NumberedRow]
 
 def missing_column(name: str, found: Sequence[str]) -> str:
     """Words for a column that is not there: what was found and which name is near."""
-    return f"no column {name!r}; found {', '.join(map(repr, found))}{nearest(name, found)}"
+    return f"no column {name!r}; found {', '.join(map(repr, found)):.300}{nearest(name, found)}"
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
@@ -81,6 +84,9 @@ def _read_csv(text: str, required: Sequence[str], path: Path) -> Iterator[Number
 
 
 def _csv_records(text: str) -> Iterator[tuple[int, list[str] | RowError]]:
+    """Where a quote is not closed, or closed in the middle of a cell, nobody can tell how many rows
+    there were: each line that is lost counts as one.
+    """
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     while True:
         first = reader.line_num + 1
@@ -89,7 +95,8 @@ def _csv_records(text: str) -> Iterator[tuple[int, list[str] | RowError]]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield first, RowError(f"not CSV up to line {reader.line_num}: {error}")
+            problem = RowError(f"not CSV up to line {reader.line_num}: {error}")
+            yield from ((line, problem) for line in range(first, reader.line_num + 1))
 
 
 def _with_header(
@@ -103,8 +110,9 @@ def _with_header(
 
 def _check_header(header: list[str] | RowError, required: Sequence[str], path: Path) -> None:
     place = f"{path}, row 1 (read as the header)"
-    if isinstance(header, RowError):
-        raise DataError(f"{place}: {header}")
+    found = header if isinstance(header, RowError) else _columns(header, header)
+    if isinstance(found, RowError):
+        raise DataError(f"{place}: {found}")
     repeated = {name for name in header if header.count(name) > 1}
     if repeated:
         raise DataError(

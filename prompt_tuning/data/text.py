@@ -6,6 +6,7 @@ stream is held in memory; one too long for that is read by blocks, of which two 
 """
 
 import gzip
+import logging
 import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +24,8 @@ from prompt_tuning.data.paths import PathLike, Paths, expand, file_hash
 from prompt_tuning.data.tables import RowError, json_columns
 from prompt_tuning.data.templates import fill
 from prompt_tuning.data.vocabulary import EOS_ID, Vocabulary
+
+log = logging.getLogger(__name__)
 
 # Random streams, beside batches.py's and mixtures.py's.
 _OFFSET, _OBJECTIVE, _BLOCK = 1, 2, 4
@@ -65,16 +68,20 @@ def _tokenise(files: Sequence[Path], vocabulary: Vocabulary) -> Int[np.ndarray, 
 def join_documents(
     documents: Iterable[str], vocabulary: Vocabulary, source: str
 ) -> Int[np.ndarray, "N"]:
-    """The documents that have text as one stream, each followed by eos.
+    """The documents that have text as one stream, each followed by eos; the log has their number.
 
     Raises DataError by the name of their `source` where there are none.
     """
     tokens = array("i")  # grows in place, 4 bytes a token
-    for text in filter(None, map(str.strip, documents)):
-        tokens.extend(vocabulary.encode(text))
-        tokens.append(EOS_ID)
+    kept = empty = 0
+    for text in map(str.strip, documents):
+        kept, empty = kept + bool(text), empty + (not text)
+        if text:
+            tokens.extend(vocabulary.encode(text))
+            tokens.append(EOS_ID)
     if not tokens:
         raise DataError(f"no text in {source}")
+    log.info("%s: %d documents kept, %d without text left out", source, kept, empty)
     return np.frombuffer(tokens, np.int32)
 
 

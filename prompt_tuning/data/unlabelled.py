@@ -1,24 +1,30 @@
 """Inputs without targets, for inference: lines of text, or a column of a table."""
 
+import logging
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from prompt_tuning.data.examples import DataError, Examples, examples_from_text
+from prompt_tuning.data.examples import DataError, Examples, Report, examples_from_text
 from prompt_tuning.data.tables import SUFFIXES, RowError, read_table
 from prompt_tuning.data.templates import column_names, fill, without_control_characters
 from prompt_tuning.data.vocabulary import Vocabulary
 
+log = logging.getLogger(__name__)
 STANDARD_INPUT = "-"
 
 
 class Input(NamedTuple):
-    """A text to predict for, and the prompt it names, if texts do."""
+    """A text to predict for, and the prompt it names, if texts do.
+
+    `cleaned` says whether it had control characters, in whose place are spaces.
+    """
 
     id: str
     text: str
     prompt: str | None = None
+    cleaned: bool = False
 
 
 def read_inputs(
@@ -58,11 +64,18 @@ def read_inputs(
 def unlabelled_examples(
     texts: Sequence[Input], vocabulary: Vocabulary, inputs_length: int, targets_length: int
 ) -> Examples:
-    """Examples with empty targets; long inputs are cut, and counted in the report."""
-    fields = [{"inputs": text.text, "targets": ""} for text in texts]
-    return examples_from_text(
-        [text.id for text in texts], fields, vocabulary, inputs_length, targets_length
+    """Examples with empty targets; long inputs are cut. What was done to how many is in the report,
+    and in the log.
+    """
+    report = Report(
+        rows_read=len(texts), control_characters_replaced=sum(text.cleaned for text in texts)
     )
+    ids = [text.id for text in texts]
+    fields = [{"inputs": text.text, "targets": ""} for text in texts]
+    examples = examples_from_text(ids, fields, vocabulary, inputs_length, targets_length, report)
+    cut = examples.report.inputs_truncated
+    log.log(logging.WARNING if cut else logging.INFO, "inputs: %s", examples.report)
+    return examples
 
 
 def _lines(stream: Iterable[bytes], name: str) -> list[Input]:
@@ -72,7 +85,8 @@ def _lines(stream: Iterable[bytes], name: str) -> list[Input]:
             text = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise DataError(f"{name}, line {number}: not UTF-8 ({error.reason})") from error
-        texts.append(Input(str(number), without_control_characters(text)))
+        clean = without_control_characters(text)
+        texts.append(Input(str(number), clean, cleaned=clean != text))
     return _some(texts, name)
 
 
@@ -85,8 +99,9 @@ def _rows(path: str, inputs: str, id_column: str | None, prompt_column: str | No
                 raise columns
             name = fill(id_column, columns) if id_column else str(number)
             prompt = fill(prompt_column, columns) if prompt_column else None
-            text = without_control_characters(fill(inputs, columns)).strip()
-            texts.append(Input(name, text, prompt))
+            text = fill(inputs, columns)
+            clean = without_control_characters(text)
+            texts.append(Input(name, clean.strip(), prompt, cleaned=clean != text))
         except RowError as error:
             raise DataError(f"{path}, row {number}: {error}") from error
     return _some(texts, path)

@@ -21,7 +21,7 @@ TokenIds = Sequence[int] | Int[np.ndarray, "n"]
 _MAX_SENTINELS = (
     100  # what T5 was trained with, and what ByT5 and mT5 reuse from the top of their vocabularies
 )
-_EXTRA_ID = re.compile(r"<extra_id_(\d+)>")
+_EXTRA_ID = re.compile(r"<extra_id_(0|[1-9][0-9]{0,8})>")
 
 
 @runtime_checkable
@@ -60,6 +60,13 @@ class _WithSentinels:
         return self.vocab_size - 1 - index
 
 
+def check_extra_ids(extra_ids: object, where: str) -> int:
+    """The number of sentinels as it is; raises ValueError, which says where, if it is none."""
+    if not isinstance(extra_ids, int) or extra_ids < 0:
+        raise ValueError(f"{where}: expected a number of sentinels, found {extra_ids!r}")
+    return extra_ids
+
+
 def until_eos(ids: TokenIds) -> list[int]:
     """The ids before the first end of sequence, padding left out."""
     ids = [int(i) for i in ids]
@@ -92,26 +99,28 @@ class SentencePieceVocabulary(_WithSentinels):
         model = self.path.read_bytes()
         try:
             self._model = SentencePieceProcessor(model_proto=model)
-        except RuntimeError as error:
+            self._model.id_to_piece(list(range(self._model.get_piece_size())))  # all are UTF-8
+        except (RuntimeError, UnicodeDecodeError) as error:
             raise ValueError(f"{self.path}: expected a SentencePiece model ({error})") from error
         found = self._model.pad_id(), self._model.eos_id(), self._model.unk_id()
         if found != (PAD_ID, EOS_ID, UNK_ID):
             raise ValueError(
                 f"{self.path}: (pad, eos, unk) ids are {found}, T5 needs {(PAD_ID, EOS_ID, UNK_ID)}"
             )
-        self.extra_ids = extra_ids
+        self.extra_ids = check_extra_ids(extra_ids, "EXTRA_IDS")
         self.vocab_size = self._model.get_piece_size() + extra_ids
         self.name = f"{self.path.name}+{extra_ids}"
         self.fingerprint = sentencepiece_fingerprint(model, extra_ids)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text` without end of sequence; `<extra_id_n>` in the text becomes its
-        sentinel.
+        sentinel, where the vocabulary has that many: otherwise it is text like any other (as seqio
+        reads it).
         """
         if not self.extra_ids or "<extra_id_" not in text:
             return self._model.encode(text)
         ids = []
-        for part, number in _split_sentinels(text):
+        for part, number in _split_sentinels(text, self.extra_ids):
             ids += self._model.encode(part)
             if number is not None:
                 ids.append(self.sentinel_id(number))
@@ -144,7 +153,7 @@ class ByteVocabulary(_WithSentinels):
     """UTF-8 bytes shifted past the three special ids, as in ByT5 (2105.13626, section 3)."""
 
     def __init__(self, extra_ids: int = 0):
-        self.extra_ids = extra_ids
+        self.extra_ids = check_extra_ids(extra_ids, "EXTRA_IDS")
         self.vocab_size = 3 + 256 + extra_ids
         self.name = f"bytes+{extra_ids}"
         self.fingerprint = hashlib.sha256(self.name.encode()).hexdigest()
@@ -169,10 +178,11 @@ class ByteVocabulary(_WithSentinels):
         )
 
 
-def _split_sentinels(text: str):
-    """Yields (text before a sentinel, sentinel number), and (the rest, None) last."""
+def _split_sentinels(text: str, count: int):
+    """Yields (text before a sentinel, sentinel number below `count`), and (the rest, None) last."""
     end = 0
     for match in _EXTRA_ID.finditer(text):
-        yield text[end : match.start()], int(match.group(1))
-        end = match.end()
+        if int(match[1]) < count:
+            yield text[end : match.start()], int(match[1])
+            end = match.end()
     yield text[end:], None

@@ -12,6 +12,7 @@ from prompt_tuning.data import batches as data
 from prompt_tuning.t5 import losses
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
+from prompt_tuning.training import interrupt
 from prompt_tuning.training import sharding
 from prompt_tuning.training import step
 
@@ -36,7 +37,10 @@ def make_evaluate_loss(
     def evaluate_loss(
         params: parameters.Flat, batches: Iterable[tuple[data.Batch, list[str]]]
     ) -> dict[str, float]:
-        sums = [batch_sums(params, sharding.put_batch(batch, mesh)) for batch, _ in batches]
+        sums = []
+        for batch, _ in batches:
+            interrupt.check()
+            sums.append(batch_sums(params, sharding.put_batch(batch, mesh)))
         if not sums:
             raise ValueError("Held-out loss needs at least one batch, found none.")
         total = losses.LossSums(*np.sum(jax.device_get(sums), axis=0, dtype=np.float64))

@@ -17,6 +17,7 @@ from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
+from prompt_tuning.training import interrupt
 from prompt_tuning.training import sharding
 
 Prediction = dict[str, Any]
@@ -104,6 +105,7 @@ class Predictor:
         for start, (batch, _) in zip(
             range(0, len(rows), batch_size), batches.eval_batches(rows, *self._shape, local)
         ):
+            interrupt.check()
             which, numbers = np.take(chosen, np.add(start, local), axis=1, mode="clip")
             given = {
                 "which": which.astype(np.int32),

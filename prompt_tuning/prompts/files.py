@@ -23,6 +23,7 @@ from prompt_tuning import atomic
 from prompt_tuning.checkpoints import peft
 from prompt_tuning.checkpoints import t5x
 from prompt_tuning.checkpoints import tensors
+from prompt_tuning.checkpoints.stored import reporting
 
 Path = str | os.PathLike
 Prompt = Float[Array, "P D"] | Float[np.ndarray, "P D"]
@@ -79,9 +80,7 @@ def read_prompts(path: Path) -> Prompts:
     if path.suffix == ".safetensors":
         return _read_described(path)
     stack = "decoder" if path.name == file_name("decoder") else "encoder"
-    prompt = read_array(path, "PROMPT_FILE")
-    check_prompt(prompt, path)
-    return Prompts({parameter(stack): np.asarray(prompt, np.float32)}, {})
+    return _checked({parameter(stack): read_array(path, "PROMPT_FILE")}, {}, path)
 
 
 def read_prompt(
@@ -99,10 +98,9 @@ def read_prompt(
 def _read_folder(folder: pathlib.Path) -> Prompts:
     if peft.is_adapter(folder):
         prompt, about = peft.read_adapter(folder)
-        return Prompts({parameter("encoder"): prompt}, about)
+        return _checked({parameter("encoder"): prompt}, about, folder / peft.WEIGHTS)
     if t5x.is_t5x(str(folder)):
-        prompts = t5x.read_t5x_prompt(str(folder)).items()
-        return Prompts({name: x.astype(np.float32) for name, x in prompts}, {})
+        return _checked(t5x.read_t5x_prompt(str(folder)), {}, folder)
     if (folder / DESCRIBED).is_file():
         return _read_described(folder / DESCRIBED)
     arrays = {}
@@ -118,19 +116,23 @@ def _read_folder(folder: pathlib.Path) -> Prompts:
 
 
 def _read_described(path: pathlib.Path) -> Prompts:
-    try:
-        with safetensors.safe_open(path, "numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
-            about = file.metadata() or {}
-    except FileNotFoundError:
-        raise FileNotFoundError(f"PROMPT_FILE: there is no file {path}.") from None
-    except (OSError, safetensors.SafetensorError) as error:
-        raise ValueError(
-            f"PROMPT_FILE {path}: expected prompts in safetensors format ({error})."
-        ) from error
+    if not path.is_file():
+        raise FileNotFoundError(f"PROMPT_FILE: there is no file {path}.")
+    with (
+        reporting(f"PROMPT_FILE {path}: expected prompts in safetensors format", advice=""),
+        safetensors.safe_open(path, "numpy") as file,
+    ):
+        arrays = {name: file.get_tensor(name) for name in file.keys()}
+        about = file.metadata() or {}
+    return _checked(arrays, about, path)
+
+
+def _checked(
+    arrays: Mapping[str, np.ndarray], about: Mapping[str, str], path: pathlib.Path
+) -> Prompts:
     for prompt in arrays.values():
         check_prompt(prompt, path)
-    return Prompts({name: np.asarray(x, np.float32) for name, x in arrays.items()}, about)
+    return Prompts({name: np.asarray(x, np.float32) for name, x in arrays.items()}, dict(about))
 
 
 def check_prompt(
@@ -172,10 +174,8 @@ def read_array(path: Path, flag: str, *, in_place: bool = False) -> np.ndarray:
         )
     if not path.is_file():
         raise FileNotFoundError(f"{flag}: there is no file {path}.")
-    try:
+    with reporting(f"{flag} {path}: expected one array in .npy format", advice=""):
         array = np.load(path, mmap_mode="r" if in_place else None, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{flag} {path}: expected one array in .npy format ({error}).") from error
     if not isinstance(array, np.ndarray) or not np.issubdtype(array.dtype, np.floating):
         found = getattr(array, "dtype", "an archive of arrays")
         raise ValueError(f"{flag} {path}: expected one array of float32, found {found}.")

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 ACTIVATIONS = ("gelu", "relu")
 DTYPES = ("float32", "bfloat16")
+MIN_BUCKETS = 4  # half of each side's are exact distances
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,10 +61,17 @@ class T5Config:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.type in (int, "int") and (not isinstance(value, int) or value < 1):
+            if field.type is int and not (isinstance(value, int) and 0 < value < 2**31):
                 raise ValueError(
                     f"T5Config.{field.name} must be a positive integer, found {value!r}."
                 )
+            if field.type is bool and not isinstance(value, bool):
+                raise ValueError(f"T5Config.{field.name} must be True or False, found {value!r}.")
+        if self.relpos_buckets < MIN_BUCKETS:
+            raise ValueError(
+                f"T5Config.relpos_buckets must be at least {MIN_BUCKETS}, two for either side, "
+                f"found {self.relpos_buckets}."
+            )
         if self.activation not in ACTIVATIONS:
             raise ValueError(
                 f"T5Config.activation must be one of {ACTIVATIONS}, found {self.activation!r}."
@@ -97,7 +105,10 @@ class T5Config:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f" Did you mean {near[0]!r}?" if near else ""
                 raise ValueError(f"{where}: unknown T5Config field {name!r}.{hint}")
-        return cls(**fields)
+        try:
+            return cls(**fields)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{where}: {error}") from error
 
 
 # T5 1.1 (Table 4 of the paper; counts in tests/t5/test_config.py).

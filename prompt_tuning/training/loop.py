@@ -15,7 +15,7 @@ import dataclasses
 import math
 import os
 import pathlib
-from typing import Any
+import signal
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,7 @@ from prompt_tuning.training import interrupt
 from prompt_tuning.training import optimizers
 from prompt_tuning.training import partition
 from prompt_tuning.training import progress as progress_lines
+from prompt_tuning.training import resuming
 from prompt_tuning.training import sharding
 from prompt_tuning.training import step as training_step
 from prompt_tuning.training import writers
@@ -39,7 +40,15 @@ Scores = Mapping[str, float | str]  # texts among them are only logged
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM ended the run before its last step; all of it has been saved."""
+    """Ctrl-C or SIGTERM ended the run before its last step; all of it has been saved.
+
+    Attributes:
+      exit_code: 128 and the signal's number, which schedulers know: 143 for SIGTERM, 130 for Ctrl-C.
+    """
+
+    def __init__(self, message: str, number: signal.Signals):
+        super().__init__(message)
+        self.exit_code = 128 + number
 
 
 class NotFiniteError(ValueError):
@@ -48,16 +57,18 @@ class NotFiniteError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Best:
-    """The best evaluation of a run so far."""
+    """The best evaluation of a run so far, and at which step the last one was."""
 
     step: int = -1
     score: float = -math.inf
     evaluations_since: int = 0
+    evaluated: int = -1
 
     def updated(self, step: int, score: float) -> "Best":
         if score > self.score:
-            return Best(step, score, 0)
-        return dataclasses.replace(self, evaluations_since=self.evaluations_since + 1)
+            return Best(step, score, 0, step)
+        since = self.evaluations_since + 1
+        return dataclasses.replace(self, evaluations_since=since, evaluated=step)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,25 +117,45 @@ def train(
         a leading "-" turns a loss into a score.
       patience: stop after this many evaluations without a better one.
       seed: of the method's initialiser and of dropout.
-      keep: saves to keep in checkpoints/.
+      keep: saves to keep in checkpoints/, at least 2.
       layout: how arrays lie on the devices.
       configuration: what made this run, kept as config.gin.
       task_name: of what the batches are of; a run does not go on with another's.
 
     Raises:
       ValueError: MODEL_DIR holds a run of another task, model, shape, seed or batch size, or its
-        newest save cannot be restored.
+        saves are damaged, all of them.
+      SaveError: a save cannot be written; the one before it stays.
       Interrupted: Ctrl-C or SIGTERM came, and everything is saved.
       NotFiniteError: names the step and the batch's example ids. The last good
         state has been saved by then.
     """
     model_dir = pathlib.Path(model_dir)
     mesh = layout.mesh()
-
-    # Place arrays: each frozen weight goes to its devices once.
     method.check_trained(base)
     model = method.network(base)
     params = dict(base.params) | method.initial(base, jax.random.key(seed))
+    trained, _ = partition.split(params, method.trainable)
+    identity = {
+        "task": task_name,
+        "model": base.fingerprint + (" as int8" if base.execution.int8_weights else ""),
+        "trained": {name: list(x.shape) for name, x in sorted(trained.items())},
+        "seed": seed,
+        "batch": batches.step.batch_size,
+        "lengths": [batches.step.inputs_length, batches.step.targets_length],
+        **method.identity,
+    }
+
+    # A save that is found must be this run's.
+    best = Best()
+    checkpoints = runs.RunCheckpoints(model_dir / "checkpoints", keep)
+    notes = checkpoints.notes()
+    if notes is not None:
+        resuming.check_identity(notes["run"], identity, model_dir)
+        resuming.tell_changes(notes["config"], configuration)
+        best = Best(**notes["best"])
+
+    # Place arrays: each frozen weight goes to its devices once.
     params = layout.put_params(model, params, mesh)
     trained, frozen = partition.split(params, method.trainable)
     del params
@@ -134,27 +165,12 @@ def train(
     optimizer = optimizers.freeze(optimizer, method.trainable)
     state = sharding.put_state(training_step.TrainState.create(trained, optimizer), mesh)
     train_step = training_step.CompiledStep(model, optimizer, seed, state)
-
-    # Resume the newest save, which must be this run's, or start with the method's initialiser.
-    best = Best()
-    identity = {
-        "task": task_name,
-        "model": base.fingerprint + (" as int8" if base.execution.int8_weights else ""),
-        "trained": {name: list(x.shape) for name, x in sorted(trained.items())},
-        "seed": seed,
-        "batch": batches.step.batch_size,
-        **method.identity,
-    }
-    notes = runs.latest_notes(model_dir / "checkpoints")
-    if notes is not None:
-        _check_identity(notes["run"], identity, model_dir)
-        best = Best(**notes["best"])
-    checkpoints = runs.RunCheckpoints(model_dir / "checkpoints", keep)
     if notes is not None:
         state = checkpoints.restore(state)
     step = int(state.step)
 
     writers.keep_configuration(model_dir / "config.gin", configuration)
+    writers.take_back(model_dir, step, best.evaluated)
     writer = writers.ScalarWriter(model_dir, step)
     progress = progress_lines.Progress(step, steps, batches.step.batch_size)
 
@@ -183,6 +199,10 @@ def train(
         checkpoints.save(state, notes)
         if method.writes_every_save:
             write_learned(f"numpy_checkpoints/checkpoint_{step}")
+
+    def evaluation_is_due() -> bool:
+        period_ends = step == steps or step > 0 and step % eval_period == 0
+        return evaluate is not None and period_ends and best.evaluated < step
 
     def evaluate_now() -> Best:
         scores = evaluate({**frozen, **state.trained}, step)
@@ -223,47 +243,40 @@ def train(
         interrupt.Interrupt() as interruption,
     ):
         proceed = sharding.put_state(jnp.array(True), mesh)
-        parts, ids = put(step) if step < steps else ([], [])
+        if step < steps:
+            parts, ids = put(step)
         unread: list[tuple[int, list[str], training_step.Metrics]] = []
-        while step < steps and not interruption.asked_now() and not _exhausted(best, patience):
-            state, metrics = train_step(state, frozen, parts, proceed)
-            proceed = metrics["finite"]
-            unread.append((step, ids, metrics))
-            step += 1
-            last = step == steps
-            if not last:
-                parts, ids = put(step)
-            evaluates = evaluate and (last or step % eval_period == 0)
-            saves = last or step % save_period == 0
+        while True:
+            evaluates = evaluation_is_due()
+            saves = step == steps or step % save_period == 0
             while len(unread) > (0 if evaluates or saves else 1):
                 read(*unread.pop(0))
             if evaluates:
-                best = evaluate_now()
-            if saves:
+                with contextlib.suppress(interrupt.Asked):  # made up for when the run goes on
+                    best = evaluate_now()
+            if saves and step > 0:
                 save()
+            if step == steps or _exhausted(best, patience) or interruption.asked_now():
+                break
+            state, metrics = train_step(state, frozen, parts, proceed)
+            interruption.begin()
+            proceed = metrics["finite"]
+            unread.append((step, ids, metrics))
+            step += 1
+            if step < steps:
+                parts, ids = put(step)
         for numbers in unread:
             read(*numbers)
         save()
         if evaluate is None:
             write_learned("best")
-    if interruption.asked and step < steps and not _exhausted(best, patience):
+    finished = step == steps and not evaluation_is_due()
+    if not finished and not _exhausted(best, patience):
         raise Interrupted(
-            f"Stopped at step {step} of {steps}. The same command goes on from there ({model_dir})."
+            f"Stopped at step {step} of {steps}. The same command goes on from there ({model_dir}).",
+            interruption.signal,
         )
     return Result(step, state.trained, best)
-
-
-def _check_identity(
-    saved: Mapping[str, Any], identity: Mapping[str, Any], model_dir: pathlib.Path
-) -> None:
-    """Raises ValueError where the run in MODEL_DIR is not this one."""
-    differing = [name for name in identity if saved.get(name) != identity[name]]
-    if differing:
-        was, now = ({name: values.get(name) for name in differing} for values in (saved, identity))
-        raise ValueError(
-            f"{model_dir} holds another run: it had {was}, this one has {now}. Give another "
-            "MODEL_DIR, or the configuration of that run (config.gin)."
-        )
 
 
 def signed_score(scores: Scores, metric: str) -> float:

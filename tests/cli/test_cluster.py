@@ -26,6 +26,13 @@ VARIABLES = (
     "TPU_WORKER_HOSTNAMES",
 )
 ADDRESS = "--coordinator_address=host:1234"
+STOPPED = 128 + signal.SIGTERM
+NOTICES_SOONER = """
+from prompt_tuning import train
+from prompt_tuning.cli import cluster
+cluster.SECONDS_TO_MISS = 10
+train.main()
+"""
 
 
 @pytest.fixture
@@ -36,7 +43,12 @@ def joined(monkeypatch):
     monkeypatch.setenv("TPU_SKIP_MDS_QUERY", "1")
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: name)
     calls = []
-    monkeypatch.setattr(jax.distributed, "initialize", lambda **given: calls.append(given))
+
+    def initialize(*, heartbeat_timeout_seconds, **given):
+        calls.append(given)
+
+    monkeypatch.setattr(jax.distributed, "initialize", initialize)
+    monkeypatch.setattr(cluster, "_leave_last_word", lambda: None)
 
     def join(*arguments, **environment):
         for name, value in environment.items():
@@ -137,7 +149,7 @@ def test_flags_say_who_the_processes_are(joined):
 
 
 def test_what_jax_says_of_a_cluster_comes_with_what_to_do(joined, monkeypatch):
-    def fails():
+    def fails(**_):
         raise RuntimeError("403 - Forbidden")
 
     monkeypatch.setattr(jax.distributed, "initialize", fails)
@@ -192,19 +204,67 @@ def test_what_is_wrong_with_one_process_ends_both_with_a_message(tmp_path, train
         first, second = map(end, both)
     assert first[0].startswith("Error (process 0 of 2): ") and "file absent.tsv" in first[0]
     assert first[1] == 1
-    assert "another task died" in second[0] and second[1] != 0
+    assert second[0].splitlines()[-1] == f"Error (process 1 of 2): {cluster.LAST_WORD}"
+    assert second[1] != 0
     assert not (tmp_path / "run" / "best").exists()
 
 
-def test_ctrl_c_in_one_process_stops_both_and_saves(tmp_path, training_command):
-    command = training_command(tmp_path / "run", "--gin.TRAIN_STEPS=1000000")
+def saved_steps(run):
+    return [int(path.name) for path in (run / "checkpoints").glob("*") if path.name.isdigit()]
+
+
+def logged_steps(run):
+    return [json.loads(line)["step"] for line in (run / "scalars.jsonl").read_text().splitlines()]
+
+
+def until(both, condition):
+    """Waits for it, while both processes run."""
+    while not condition():
+        assert all(process.poll() is None for process in both)
+        time.sleep(0.02)
+
+
+def test_one_of_two_dies_the_other_ends_with_a_word_and_both_go_on(tmp_path, training_command):
+    run = tmp_path / "run"
+    bindings = "--gin.TRAIN_STEPS=60", "--gin.train.save_period=4"
+    python, _, _, *arguments = training_command(run, *bindings)
+    command = [python, "-c", NOTICES_SOONER, *arguments]
+    before = 0
+    for killed, survivor in ((1, 0), (0, 1)):
+        with started(command, [], []) as both:
+            until(both, lambda: max(saved_steps(run), default=0) > before)
+            both[killed].kill()
+            written, code = end(both[survivor])
+        assert written.splitlines()[-1] == f"Error (process {survivor} of 2): {cluster.LAST_WORD}"
+        assert code != 0
+        before = max(saved_steps(run))
     with started(command, [], []) as both:
-        while not (tmp_path / "run" / "scalars.jsonl").exists():
-            assert all(process.poll() is None for process in both)
-            time.sleep(0.1)
+        assert [end(process)[1] for process in both] == [0, 0]
+    assert logged_steps(run) == list(range(1, 61))
+
+
+def test_sigterm_before_the_first_step_stops_both_and_they_go_on(tmp_path, training_command):
+    run = tmp_path / "run"
+    command = training_command(run, "--gin.TRAIN_STEPS=30")
+    with started(command, [], []) as both:
+        while "rows kept" not in both[0].stdout.readline():  # data is read; next it compiles
+            assert both[0].poll() is None
+        both[1].terminate()
+        assert [end(process)[1] for process in both] == [STOPPED] * 2
+    assert max(saved_steps(run)) < 30
+    with started(command, [], []) as both:
+        assert [end(process)[1] for process in both] == [0, 0]
+    assert logged_steps(run) == list(range(1, 31))
+
+
+def test_ctrl_c_in_one_process_stops_both_and_saves(tmp_path, training_command):
+    run = tmp_path / "run"
+    command = training_command(run, "--gin.TRAIN_STEPS=1000000")
+    with started(command, [], []) as both:
+        until(both, lambda: (run / "scalars.jsonl").exists() and logged_steps(run))
         both[1].send_signal(signal.SIGINT)  # which becomes a SIGTERM for both
         first, second = map(end, both)
-    assert "\nStopped at step" in first[0] and first[1] == 130
-    assert "Stopped at step" not in second[0] and second[1] == 130
-    steps = [int(path.name) for path in (tmp_path / "run" / "checkpoints").iterdir()]
-    assert f"step {max(steps)} of 1000000" in first[0]
+    assert "\nStopped at step" in first[0] and first[1] == STOPPED
+    assert "Stopped at step" not in second[0] and second[1] == STOPPED
+    assert f"step {max(saved_steps(run))} of 1000000" in first[0]
+    assert cluster.LAST_WORD not in first[0] + second[0]

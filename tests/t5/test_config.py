@@ -32,7 +32,14 @@ def test_unknown_field_is_named_with_the_file_and_the_nearest():
 
 @pytest.mark.parametrize(
     "field, value",
-    [("num_heads", 0), ("activation", "swish"), ("dtype", "float16"), ("dropout_rate", 1.0)],
+    [
+        ("num_heads", 0),
+        ("vocab_size", 2**31),
+        ("relpos_buckets", 3),
+        ("activation", "swish"),
+        ("dtype", "float16"),
+        ("dropout_rate", 1.0),
+    ],
 )
 def test_impossible_values_are_named(field, value):
     with pytest.raises(ValueError, match=f"T5Config.{field} must .*{value!r}"):

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 
+from prompt_tuning.checkpoints import runs
 from prompt_tuning.data import arrangements
 from prompt_tuning.data import batches as data_batches
 from prompt_tuning.data import examples as data
@@ -19,6 +20,7 @@ from prompt_tuning.methods import model_tuning
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import files
 from prompt_tuning.prompts import initializers
+from prompt_tuning.training import interrupt
 from prompt_tuning.training import loop
 from prompt_tuning.training import optimizers
 from prompt_tuning.training import sharding
@@ -123,6 +125,62 @@ def test_not_finite_ends_the_run_with_step_and_examples_and_the_last_good_prompt
     )
     saved = files.read_prompt(tmp_path / "bad/numpy_checkpoints/checkpoint_4" / NAME)
     np.testing.assert_array_equal(saved, expected.trained["encoder/prompt/prompt/prompt"])
+
+
+@pytest.mark.parametrize("at", [2, 4], ids=["in between", "at the end"])
+def test_an_evaluation_that_was_left_is_made_up_for_once(tmp_path, at):
+    begun = []
+
+    def evaluate(params, step):
+        begun.append(step)
+        if begun == [2, 4][: at // 2]:
+            os.kill(os.getpid(), signal.SIGTERM)
+            interrupt.check()
+        return {"accuracy": float(np.asarray(params["encoder/prompt/prompt/prompt"]).sum())}
+
+    options = dict(evaluate=evaluate, eval_period=2)
+    with pytest.raises(loop.Interrupted, match=f"Stopped at step {at} of 4") as interrupted:
+        run(tmp_path / "left", 4, **options)
+    assert interrupted.value.exit_code == 128 + signal.SIGTERM
+    assert runs.newest_whole(tmp_path / "left/checkpoints") == at
+    left = run(tmp_path / "left", 4, **options)
+    assert begun == [2, 2, 4] if at == 2 else [2, 4, 4]
+    assert run(tmp_path / "left", 4, **options).best == left.best  # which evaluates no more
+    assert len(begun) == 3
+    assert run(tmp_path / "whole", 4, **options).best == left.best
+    lines = [(tmp_path / name / "scalars.jsonl").read_text() for name in ("left", "whole")]
+    assert lines[0] == lines[1]
+
+
+def test_lines_beyond_the_last_save_are_written_once(tmp_path):
+    """As after a kill: steps 5 and an evaluation that no save knows of, and half a line."""
+    evaluate = lambda params, step: {"accuracy": 1.0}
+    options = dict(evaluate=evaluate, eval_period=2, log_period=1)
+    run(tmp_path / "whole", 6, **options)
+    run(tmp_path / "killed", 3, **options)
+    with (tmp_path / "killed/scalars.jsonl").open("a") as file:
+        file.write('{"step": 4, "train/loss": 9.0}\n{"step": 4, "eval/accuracy": 1.0}\n{"st')
+    run(tmp_path / "killed", 6, **options)
+    lines = (tmp_path / "killed/scalars.jsonl").read_text().splitlines()
+    assert '{"step": 3, "eval/accuracy": 1.0}' in lines  # the end, as it was then
+    lines.remove('{"step": 3, "eval/accuracy": 1.0}')
+    assert lines == (tmp_path / "whole/scalars.jsonl").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("SEED = 0\n# a comment\nLEARNING_RATE = 0.3\n", "LEARNING_RATE = 0.1\nSEED = 0\n", True),
+        ("SEED = 0\n", "# another comment\nSEED = 0\n", False),
+    ],
+)
+def test_what_has_changed_in_a_run_that_goes_on_is_told(tmp_path, caplog, before, after, told):
+    run(tmp_path, 2, configuration=before)
+    run(tmp_path, 4, configuration=after)
+    assert (
+        "- LEARNING_RATE = 0.3" in caplog.text and "+ LEARNING_RATE = 0.1" in caplog.text
+    ) == told
+    assert ("goes on with another configuration" in caplog.text) == told
 
 
 def test_terminated_run_saves_and_goes_on(tmp_path):

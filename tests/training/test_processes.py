@@ -41,7 +41,7 @@ def train_each(base, data, output_dir, *stops):
     splits = {split: f"{data}/{split}.tsv" for split in ("train", "validation")}
     for name, stop in itertools.product(TRAINED, map(int, stops)):
         method, layout = TRAINED[name]
-        with mock.patch.object(runs, "latest_notes", late(runs.latest_notes)):
+        with mock.patch.object(runs, "RunCheckpoints", late(runs.RunCheckpoints)):
             train.train(
                 model,
                 method,

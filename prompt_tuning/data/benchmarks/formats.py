@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def _text(path: Path) -> str:
     try:
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     # What is no UTF-8 comes through as lone surrogates, for a message with its row.
     return content.decode("utf-8-sig", errors="surrogateescape")
@@ -82,7 +83,11 @@ def _tsv(text: str, path: Path, header: Sequence[str] | None) -> Numbered:
 
 
 def _csv(text: str, path: Path, header: Sequence[str] | None) -> Numbered:
-    return _table(csv.reader(io.StringIO(text, newline="")), path, header)
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        yield from _table(reader, path, header)
+    except csv.Error as error:
+        raise DataError(f"{place(path, reader.line_num)}: not CSV: {error}") from error
 
 
 def _table(records: Iterator[list[str]], path: Path, header: Sequence[str] | None) -> Numbered:
