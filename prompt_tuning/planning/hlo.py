@@ -139,8 +139,7 @@ class Program:
             for x in self._computations[name].values():
                 yield name, x, times
                 if x.opcode == "while":
-                    trips = self._trips(x.computation("condition"))
-                    yield from walk(x.computation("body"), times * trips)
+                    yield from walk(x.computation("body"), times * self._trips(x))
                 elif x.opcode in _CALLS and (into_fusions or x.opcode != "fusion"):
                     yield from walk(x.computation("calls|to_apply"), times)
 
@@ -197,15 +196,39 @@ class Program:
         found = self._computations[computation].get(name)
         return found.result if found and found.opcode != "constant" else ()
 
-    def _trips(self, condition: str) -> int:
-        """How often a loop runs, at most: the number that its counter is compared with."""
+    def _trips(self, loop: Instruction) -> int:
+        """How often a loop runs, at most, by its counter, which begins at 0."""
+        condition, body = loop.computation("condition"), loop.computation("body")
+        counters = [
+            int(re.search(r"index=(\d+)", x.attributes)[1])
+            for x in self._computations[condition].values()
+            if x.opcode == "get-tuple-element"
+        ]
+        step = self._step(body, counters[0]) if len(counters) == 1 else 1
+        return -(-self._bound(condition) // step)
+
+    def _bound(self, condition: str) -> int:
+        """The number that a loop's counter is compared with."""
         numbers = [1]
         for x in self._computations[condition].values():
             if x.opcode == "constant" and (found := re.fullmatch(r"\d+", x.attributes)):
                 numbers.append(int(found[0]))
             if x.opcode in _CALLS and (called := x.computation("calls|to_apply")):
-                numbers.append(self._trips(called))
+                numbers.append(self._bound(called))
         return max(numbers)
+
+    def _step(self, body: str, counter: int) -> int:
+        """What a loop's body adds to an element of its state: 2 in one that the compiler unrolled."""
+        instructions = self._computations[body]
+        last = [x for x in instructions.values() if x.opcode == "tuple"][-1]
+        new = instructions[last.operands[counter]]
+        if new.opcode in _CALLS:
+            called = self._computations[new.computation("calls|to_apply")].values()
+            constants = [*called, *(instructions[operand] for operand in new.operands)]
+        else:
+            constants = [instructions[operand] for operand in new.operands]
+        steps = [int(x.attributes) for x in constants if x.opcode == "constant"]
+        return steps[0] if len(steps) == 1 else 1
 
     def _product_flops(self, computation: str, x: Instruction) -> int:
         (result,) = x.result

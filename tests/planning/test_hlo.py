@@ -48,6 +48,16 @@ def test_loops_in_loops_multiply():
     assert program.flops == 12 * 2 * 64**3
 
 
+@pytest.mark.parametrize(("step", "trips"), [(1, 8), (2, 4), (3, 3)])
+def test_a_loop_that_counts_in_larger_steps_runs_less_often(step, trips):
+    def repeated(x):
+        goes_on, once = lambda state: state[0] < 8, lambda s: (s[0] + step, jnp.tanh(s[1] @ s[1]))
+        return jax.lax.while_loop(goes_on, once, (0, x))[1]
+
+    program, _ = compiled(repeated, (64, 64))
+    assert program.flops == trips * 2 * 64**3
+
+
 def test_memory_is_what_goes_in_and_out_and_a_stack_is_read_by_its_slices():
     def largest(x, stack):
         return jax.lax.scan(lambda x, row: (jnp.maximum(x, row), None), x, stack)[0]
