@@ -11,6 +11,7 @@ methods/soft_prompt.py to say.
 
 from collections.abc import Mapping
 import dataclasses
+import hashlib
 import os
 import pathlib
 
@@ -28,6 +29,7 @@ from prompt_tuning.checkpoints.stored import reporting
 Path = str | os.PathLike
 Prompt = Float[Array, "P D"] | Float[np.ndarray, "P D"]
 DESCRIBED = "prompt.safetensors"
+CHECKSUM = "sha256"  # of the numbers, in its header
 
 
 def parameter(stack: str) -> str:
@@ -61,8 +63,17 @@ def write_prompt(path: Path, prompt: Prompt) -> None:
 
 
 def write_prompts(path: Path, prompts: Mapping[str, Prompt], about: Mapping[str, str]) -> None:
-    """Writes prompts by parameter name, and what they were trained for, as safetensors."""
+    """Writes prompts by parameter name, what they were trained for, and a checksum, as safetensors."""
+    about = {**about, CHECKSUM: _checksum(prompts)}
     tensors.write_file(pathlib.Path(path), prompts, "float32", about)
+
+
+def _checksum(prompts: Mapping[str, Prompt]) -> str:
+    found = hashlib.sha256()
+    for name, prompt in sorted(prompts.items()):
+        found.update(name.encode())
+        found.update(np.asarray(prompt, np.float32).tobytes())
+    return found.hexdigest()
 
 
 def read_prompts(path: Path) -> Prompts:
@@ -123,7 +134,12 @@ def _read_described(path: pathlib.Path) -> Prompts:
         safetensors.safe_open(path, "numpy") as file,
     ):
         arrays = {name: file.get_tensor(name) for name in file.keys()}
-        about = file.metadata() or {}
+        about = dict(file.metadata() or {})
+    if about.pop(CHECKSUM, None) not in (None, _checksum(arrays)):
+        raise ValueError(
+            f"PROMPT_FILE {path} is damaged: its numbers do not have the checksum that was written with "
+            "them. Give a copy, or another save of the run."
+        )
     return _checked(arrays, about, path)
 
 

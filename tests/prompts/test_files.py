@@ -1,7 +1,9 @@
 """Prompt files: what is written is read, whole, and checked."""
 
 import pathlib
+import tempfile
 
+import hypothesis
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -124,3 +126,17 @@ def test_an_archive_is_no_prompt(tmp_path):
     np.savez(path, PROMPT)
     with pytest.raises(ValueError, match="found an archive of arrays"):
         files.read_prompt(path)
+
+
+@hypothesis.given(hypothesis.strategies.integers(0, 8 * 24 - 1))
+def test_a_flipped_bit_of_a_described_prompt_is_found(bit):
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, files.DESCRIBED)
+        prompt = np.arange(6, dtype=np.float32).reshape(2, 3)
+        files.write_prompts(file, {files.parameter("encoder"): prompt}, {"task": "spam"})
+        assert files.read_prompts(file).about == {"task": "spam"}
+        content = bytearray(file.read_bytes())
+        content[len(content) - 24 + bit // 8] ^= 1 << bit % 8  # the numbers are at the end
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=f"PROMPT_FILE {file}"):
+            files.read_prompts(file)
