@@ -65,7 +65,8 @@ def _write_vocabulary(
         return {"bytes": True, "extra_ids": vocabulary.extra_ids}
     file = folder / "vocabulary.model"
     if pathlib.Path(vocabulary.path).resolve() != file.resolve():
-        shutil.copyfile(vocabulary.path, file)
+        with atomic.writing(file) as partial:
+            shutil.copyfile(vocabulary.path, partial)
     return {"file": file.name, "extra_ids": vocabulary.extra_ids}
 
 

@@ -51,7 +51,6 @@ class RunCheckpoints:
         # One process looks and answers for all.
         newest = newest_whole(self._folder) if jax.process_index() == 0 else _NONE
         self._found = int(multihost_utils.broadcast_one_to_all(np.asarray(newest)))
-        self._notes: dict[str, Any] | None = None  # of the latest save
         self._manager = ocp.CheckpointManager(
             self._folder,
             options=ocp.CheckpointManagerOptions(
@@ -64,18 +63,14 @@ class RunCheckpoints:
         )
 
     def save(self, state: Any, notes: dict[str, Any]) -> None:
-        """Saves `state`, and again if its step is saved with other notes.
+        """Saves `state`; does nothing if its step is saved already, whatever the notes.
 
         Raises SaveError if that cannot be written.
         """
         step = int(state.step)
-        saved = step == self._manager.latest_step()
-        if saved and notes == self._notes:
+        if step == self._manager.latest_step():
             return
-        self._notes = notes
         with self._writing(step):
-            if saved:
-                self._manager.delete(step)
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
@@ -88,9 +83,9 @@ class RunCheckpoints:
 
     def notes(self) -> dict[str, Any] | None:
         """Those of the save that was found; None if there is none."""
-        if self._found != _NONE:
-            self._notes = self._restored(notes=ocp.args.JsonRestore())["notes"]
-        return self._notes
+        if self._found == _NONE:
+            return None
+        return self._restored(notes=ocp.args.JsonRestore())["notes"]
 
     def restore(self, template: Any) -> Any:
         """The state that was found, with the shapes, types and shardings of `template`.
@@ -144,7 +139,8 @@ def newest_whole(folder: pathlib.Path) -> int:
             newest = step
             break
         problems[save] = problem
-    if newest == _NONE and any(map(sealing.is_sealed, problems)):
+    # A kill leaves one save that is not finished, at most.
+    if newest == _NONE and (len(problems) > 1 or any(map(sealing.is_sealed, problems))):
         raise ValueError(
             f"No save in {folder} is whole: {'; '.join(problems.values())}. Bring the files back, or "
             "delete that folder to begin anew."

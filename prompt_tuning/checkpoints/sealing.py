@@ -25,7 +25,17 @@ def is_sealed(folder: pathlib.Path) -> bool:
 
 
 def problem(folder: pathlib.Path) -> str | None:
-    """What is wrong with a folder, by file; None if it is as it was sealed."""
+    """What is wrong with a folder, by file; None if it is as it was sealed.
+
+    Hidden files, which file systems and tools leave, do not count.
+    """
+    try:
+        return _problem(folder)
+    except OSError as error:
+        return f"{folder} cannot be read: {error}"
+
+
+def _problem(folder: pathlib.Path) -> str | None:
     if not is_sealed(folder):
         return f"{folder / SEAL} is missing: it was never finished, or the file is lost"
     kept, found = (folder / SEAL).read_bytes().decode(errors="replace"), _sums(folder)
@@ -42,7 +52,7 @@ def problem(folder: pathlib.Path) -> str | None:
 
 def _sums(folder: pathlib.Path) -> str:
     files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    names = sorted(str(path) for path in files if path.name != SEAL)
+    names = sorted(str(x) for x in files if x.name != SEAL and not x.name.startswith("."))
     return "".join(f"{_checksum(folder / name)}  {name}\n" for name in names)
 
 

@@ -227,8 +227,8 @@ class Program:
             constants = [*called, *(instructions[operand] for operand in new.operands)]
         else:
             constants = [instructions[operand] for operand in new.operands]
-        steps = [int(x.attributes) for x in constants if x.opcode == "constant"]
-        return steps[0] if len(steps) == 1 else 1
+        steps = [x.attributes for x in constants if x.opcode == "constant"]
+        return int(steps[0]) if len(steps) == 1 and re.fullmatch(r"[1-9]\d*", steps[0]) else 1
 
     def _product_flops(self, computation: str, x: Instruction) -> int:
         (result,) = x.result

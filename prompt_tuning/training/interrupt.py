@@ -75,7 +75,8 @@ class Interrupt:
     def _ask(self, number, frame):
         del frame
         self.signal = signal.Signals(number)
-        signal.signal(number, self._before[number])
+        if number == signal.SIGINT:  # a second one does not wait; launchers repeat SIGTERM
+            signal.signal(number, self._before[number])
 
     def _hand_on(self, number, frame):
         del frame

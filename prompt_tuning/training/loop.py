@@ -154,6 +154,8 @@ def train(
         resuming.check_identity(notes["run"], identity, model_dir)
         resuming.tell_changes(notes["config"], configuration)
         best = Best(**notes["best"])
+        if notes["metric"] != metric:  # whose scores are others
+            best = Best(evaluated=best.evaluated)
 
     # Place arrays: each frozen weight goes to its devices once.
     params = layout.put_params(model, params, mesh)
@@ -195,13 +197,15 @@ def train(
             method.write(base, trained, model_dir / folder, known)
 
     def save() -> None:
-        notes = {"best": dataclasses.asdict(best), "run": identity, "config": configuration}
+        notes = {"best": dataclasses.asdict(best), "metric": metric}
+        notes |= {"run": identity, "config": configuration}
+        writer.sync()
         checkpoints.save(state, notes)
         if method.writes_every_save:
             write_learned(f"numpy_checkpoints/checkpoint_{step}")
 
     def evaluation_is_due() -> bool:
-        period_ends = step == steps or step > 0 and step % eval_period == 0
+        period_ends = step >= steps or step > 0 and step % eval_period == 0
         return evaluate is not None and period_ends and best.evaluated < step
 
     def evaluate_now() -> Best:
@@ -248,7 +252,7 @@ def train(
         unread: list[tuple[int, list[str], training_step.Metrics]] = []
         while True:
             evaluates = evaluation_is_due()
-            saves = step == steps or step % save_period == 0
+            saves = step >= steps or step % save_period == 0
             while len(unread) > (0 if evaluates or saves else 1):
                 read(*unread.pop(0))
             if evaluates:
@@ -256,7 +260,7 @@ def train(
                     best = evaluate_now()
             if saves and step > 0:
                 save()
-            if step == steps or _exhausted(best, patience) or interruption.asked_now():
+            if step >= steps or _exhausted(best, patience) or interruption.asked_now():
                 break
             state, metrics = train_step(state, frozen, parts, proceed)
             interruption.begin()
@@ -270,7 +274,7 @@ def train(
         save()
         if evaluate is None:
             write_learned("best")
-    finished = step == steps and not evaluation_is_due()
+    finished = step >= steps and not evaluation_is_due()
     if not finished and not _exhausted(best, patience):
         raise Interrupted(
             f"Stopped at step {step} of {steps}. The same command goes on from there ({model_dir}).",

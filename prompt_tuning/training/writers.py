@@ -43,12 +43,14 @@ def take_back(folder: str | os.PathLike, step: int, evaluated: int) -> None:
     if jax.process_index() > 0 or not lines.exists():
         return
     kept = []
-    for line in lines.read_text(encoding="utf-8").splitlines(keepends=True):
-        with contextlib.suppress(json.JSONDecodeError):  # half a line is the last
+    for line in lines.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+        try:
             values = json.loads(line)
-            is_evaluation = any(name.startswith("eval/") for name in values)
-            if values["step"] <= (evaluated if is_evaluation else step):
+            last = evaluated if any(name.startswith("eval/") for name in values) else step
+            if values["step"] <= last:
                 kept.append(line)
+        except (ValueError, TypeError, LookupError):  # the last may be half a line
+            logging.warning("%s: left out %.80r, which is no line of scalars.", lines, line)
     with atomic.writing(lines) as partial:
         partial.write_text("".join(kept), encoding="utf-8")
 
@@ -84,6 +86,12 @@ class ScalarWriter:
             self._lines.flush()
             if self._events is not None:
                 self._events(step, scalars, texts)
+
+    def sync(self) -> None:
+        """Has the lines on the disk, so that a save is never ahead of them."""
+        if self._lines is not None:
+            with _naming(self._folder):
+                os.fsync(self._lines.fileno())
 
     def close(self) -> None:
         for file in (self._lines, self._events):

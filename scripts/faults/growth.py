@@ -7,6 +7,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -25,25 +26,30 @@ def watch(
     Raises ChildProcessError if training fails.
     """
     command = [sys.executable, "-m", "prompt_tuning.train", *arguments, f"--gin.MODEL_DIR={run}"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        while process.poll() is None:
-            if step := _step(run):
-                yield {"step": step, **_held(process.pid)}
-            time.sleep(seconds)
-        said = process.stderr.read().decode()
-    if process.returncode:
-        raise ChildProcessError(f"Training ended with {process.returncode}: {said}")
+    with tempfile.TemporaryFile("w+") as said:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said) as process:
+            while process.poll() is None:
+                if (step := _step(run)) and (held := _held(process.pid)):
+                    yield {"step": step, **held}
+                time.sleep(seconds)
+        if process.returncode:
+            said.seek(0)
+            raise ChildProcessError(f"Training ended with {process.returncode}: {said.read()}")
 
 
-def _held(pid: int) -> dict[str, int]:
+def _held(pid: int) -> dict[str, int] | None:
+    """None of a process that is ending, which holds no memory any more."""
     folder = pathlib.Path("/proc", str(pid))
-    status = (folder / "status").read_text()
-    kib, threads = (int(re.search(rf"{name}:\s+(\d+)", status)[1]) for name in ("VmRSS", "Threads"))
-    return {
-        "rss_mib": kib // 1024,
-        "files": len(list((folder / "fd").iterdir())),
-        "threads": threads,
-    }
+    try:
+        status = (folder / "status").read_text()
+        files = len(list((folder / "fd").iterdir()))
+    except OSError:
+        return None
+    numbers = [re.search(rf"{name}:\s+(\d+)", status) for name in ("VmRSS", "Threads")]
+    if None in numbers:
+        return None
+    kib, threads = (int(found[1]) for found in numbers)
+    return {"rss_mib": kib // 1024, "files": files, "threads": threads}
 
 
 def _step(run: pathlib.Path) -> int:

@@ -25,6 +25,7 @@ from prompt_tuning.checkpoints import sealing
 VICTIM = pathlib.Path(__file__).with_name("victim.py")
 RUN = "run"  # each in a folder of its own, so that their configurations are the same text
 SEED = 0
+SECONDS = 600  # after which a process hangs
 
 
 class DifferentError(AssertionError):
@@ -100,10 +101,12 @@ def _killed(arguments: Sequence[str], run: pathlib.Path, moment: float, by_clock
     """Whether the process was still there at that moment."""
     with _start(arguments, run, 0 if by_clock else int(moment)) as process:
         try:
-            said, _ = process.communicate(timeout=moment if by_clock else None)
+            said, _ = process.communicate(timeout=moment if by_clock else SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             said, _ = process.communicate()
+            if not by_clock:
+                raise DifferentError(f"{run} hangs: {said}") from None
     if process.returncode not in (0, -signal.SIGKILL):
         raise DifferentError(f"{run} does not go on: {said}")
     return process.returncode == -signal.SIGKILL

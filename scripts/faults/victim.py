@@ -10,7 +10,8 @@ import pathlib
 import signal
 import sys
 
-EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"}
+REMOVES = {"os.remove", "os.rmdir"}
+EVENTS = REMOVES | {"open", "os.mkdir", "os.rename", "os.truncate"}
 
 
 def main() -> None:
@@ -19,7 +20,11 @@ def main() -> None:
 
     def count(event: str, values: tuple) -> None:
         nonlocal touches
-        if event in EVENTS and os.path.abspath(str(values[0])).startswith(folder):
+        if event not in EVENTS:
+            return
+        # Whole folders are removed by names within them, in none but FOLDER here.
+        inside = event in REMOVES and values[1] != -1
+        if inside or os.path.abspath(str(values[0])).startswith(folder):
             touches += 1
             if touches == int(number):
                 os.kill(os.getpid(), signal.SIGKILL)

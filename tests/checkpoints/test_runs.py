@@ -129,6 +129,45 @@ def test_without_a_whole_save_nothing_is_begun_anew(saved, tmp_path):
     assert (folder / "1").is_dir() and (folder / "2").is_dir()
 
 
+def test_saves_whose_checksums_are_all_lost_are_not_begun_anew(saved, tmp_path):
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(saved, folder)
+    for seal in folder.glob("*/" + sealing.SEAL):
+        seal.unlink()
+    with pytest.raises(ValueError, match="No save in .* is whole: .*SHA256SUMS is missing"):
+        runs.RunCheckpoints(folder)
+    assert (folder / "1").is_dir() and (folder / "2").is_dir()
+
+
+def test_hidden_files_of_a_file_system_do_no_damage(saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "checkpoints")
+    (tmp_path / "checkpoints/2/state/.nfs0001").write_text("")
+    assert runs.newest_whole(tmp_path / "checkpoints") == 2
+
+
+def test_a_disk_that_cannot_be_read_is_no_save(saved, tmp_path, monkeypatch):
+    shutil.copytree(saved, tmp_path / "checkpoints")
+    checksum = sealing._checksum
+
+    def fails(path):
+        if "/2/" in str(path):
+            raise OSError(5, "Input/output error")
+        return checksum(path)
+
+    monkeypatch.setattr(sealing, "_checksum", fails)
+    assert runs.newest_whole(tmp_path / "checkpoints") == 1
+
+
+def test_what_is_saved_stays_as_it_is_for_the_same_step(saved, tmp_path):
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(saved, folder)
+    before = {file: file.read_bytes() for file in files_of(folder)}
+    checkpoints = runs.RunCheckpoints(folder)
+    checkpoints.save(make_state(9, 2, (3, 4)), {"step": "another"})
+    checkpoints.close()
+    assert {file: file.read_bytes() for file in files_of(folder)} == before
+
+
 def test_a_first_save_that_was_not_finished_is_no_save(saved, tmp_path):
     folder = tmp_path / "checkpoints"
     shutil.copytree(saved / "1", folder / "1")

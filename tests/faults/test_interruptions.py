@@ -9,7 +9,7 @@ import pytest
 
 from prompt_tuning.checkpoints import runs
 
-SECONDS = 10  # that schedulers leave between SIGTERM and SIGKILL, at the least
+SECONDS = 30  # that schedulers leave between SIGTERM and SIGKILL; on an idle machine 10 are enough
 # Training whose every evaluation takes minutes.
 SLOW_EVALUATION = """
 import time
@@ -32,11 +32,14 @@ def interrupted(command, run, ready, number):
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
-        while not ready():
-            assert process.poll() is None, process.stdout.read()
-            time.sleep(0.05)
-        process.send_signal(number)
-        said, _ = process.communicate(timeout=SECONDS)
+        try:
+            while not ready():
+                assert process.poll() is None, process.stdout.read()
+                time.sleep(0.05)
+            process.send_signal(number)
+            said, _ = process.communicate(timeout=SECONDS)
+        finally:
+            process.kill()
     return said, process.returncode
 
 

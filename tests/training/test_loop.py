@@ -145,8 +145,6 @@ def test_an_evaluation_that_was_left_is_made_up_for_once(tmp_path, at):
     assert runs.newest_whole(tmp_path / "left/checkpoints") == at
     left = run(tmp_path / "left", 4, **options)
     assert begun == [2, 2, 4] if at == 2 else [2, 4, 4]
-    assert run(tmp_path / "left", 4, **options).best == left.best  # which evaluates no more
-    assert len(begun) == 3
     assert run(tmp_path / "whole", 4, **options).best == left.best
     lines = [(tmp_path / name / "scalars.jsonl").read_text() for name in ("left", "whole")]
     assert lines[0] == lines[1]
@@ -165,6 +163,19 @@ def test_lines_beyond_the_last_save_are_written_once(tmp_path):
     assert '{"step": 3, "eval/accuracy": 1.0}' in lines  # the end, as it was then
     lines.remove('{"step": 3, "eval/accuracy": 1.0}')
     assert lines == (tmp_path / "whole/scalars.jsonl").read_text().splitlines()
+
+
+def test_a_finished_run_that_is_asked_for_fewer_steps_stays_as_it_is(tmp_path):
+    finished = run(tmp_path, 6, evaluate=lambda params, step: {"accuracy": 1.0})
+    again = run(tmp_path, 4, evaluate=lambda params, step: {"accuracy": 1.0})
+    assert (again.step, again.best) == (finished.step, finished.best)
+
+
+def test_another_metric_begins_with_no_best(tmp_path):
+    evaluate = lambda params, step: {"accuracy": 90.0, "loss": 9.0 - step}
+    options = dict(evaluate=evaluate, eval_period=1, patience=1)
+    run(tmp_path, 1, **options)
+    assert run(tmp_path, 4, metric="-loss", **options).best == loop.Best(4, -5.0, 0, 4)
 
 
 @pytest.mark.parametrize(
