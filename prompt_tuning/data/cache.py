@@ -43,9 +43,7 @@ def save_arrays(path: PathLike, arrays: Arrays, identity: Mapping) -> None:
         with atomic.writing(path) as partial:
             partial.write_bytes(payload + hashlib.sha256(payload).digest())
     except OSError as error:
-        raise CacheError(
-            f"cannot write cache file {path} ({error.strerror}): change the cache folder"
-        ) from error
+        raise CacheError(f"{error}: change the cache folder") from error
 
 
 def load_arrays(path: PathLike, identity: Mapping) -> dict[str, np.ndarray]:

@@ -87,7 +87,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch, 
 
     monkeypatch.setattr(step, no_space)
     with pytest.raises(
-        CacheError, match="cannot write cache file .*x.npz .No space left on device"
+        CacheError, match="x.npz cannot be written: .*No space left on device: change the"
     ):
         save_arrays(path, {"a": np.zeros(1)}, IDENTITY)
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
