@@ -43,7 +43,7 @@ def save_arrays(path: PathLike, arrays: Arrays, identity: Mapping) -> None:
         with atomic.writing(path) as partial:
             partial.write_bytes(payload + hashlib.sha256(payload).digest())
     except OSError as error:
-        raise CacheError(f"{error}: change the cache folder") from error
+        raise CacheError(f"cache file {error}: change the cache folder") from error
 
 
 def load_arrays(path: PathLike, identity: Mapping) -> dict[str, np.ndarray]:
