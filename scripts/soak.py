@@ -33,11 +33,11 @@ SETTINGS = {
 FILES = "models/random_t5_1_1.gin", "tasks/spam.gin", "prompts/uniform.gin"
 
 
-def arguments(**settings: object) -> list[str]:
+def arguments(steps: int, eval_period: int, save_period: int) -> list[str]:
     """Of `prompt_tuning.train`, but for MODEL_DIR."""
-    values = SETTINGS | {name.replace("train_", "train."): x for name, x in settings.items()}
+    periods = {"EVAL_PERIOD": eval_period, "train.save_period": save_period, "TRAIN_STEPS": steps}
     files = [f"--gin_file={file}" for file in FILES]
-    return files + [f"--gin.{name}={value}" for name, value in values.items()]
+    return files + [f"--gin.{name}={value}" for name, value in (SETTINGS | periods).items()]
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _kill(args: argparse.Namespace, folder: pathlib.Path) -> None:
-    given = arguments(TRAIN_STEPS=KILLED_STEPS, EVAL_PERIOD=6, train_save_period=SAVE_PERIOD)
+    given = arguments(KILLED_STEPS, 6, SAVE_PERIOD)
     reports = []
     for report in kills.kill(given, folder, kills=args.kills, save_period=SAVE_PERIOD):
         reports.append(report)
@@ -67,7 +67,7 @@ def _kill(args: argparse.Namespace, folder: pathlib.Path) -> None:
 
 def _watch(args: argparse.Namespace, run: pathlib.Path) -> None:
     period = args.steps // args.evaluations
-    given = arguments(TRAIN_STEPS=args.steps, EVAL_PERIOD=period, train_save_period=period)
+    given = arguments(args.steps, period, period)
     samples = list(growth.watch(given, run, seconds=0.5))
     if args.plot:
         growth.plot(samples, args.plot)

@@ -1,8 +1,11 @@
-"""Eight virtual devices for every test, set before JAX counts them; a model and data on disk, and the
-command that trains on them.
+"""Eight virtual devices for every test, set before JAX counts them, and one cache of compiled programs
+for all of them; a model and data on disk, and the command that trains on them.
 """
 
+import os
+import shutil
 import sys
+import tempfile
 
 import hypothesis
 import jax
@@ -18,6 +21,22 @@ jax.config.update("jax_num_cpu_devices", 8)
 # Shared machines stall at random; the same cases every time, and no limit on how long one takes.
 hypothesis.settings.register_profile("shared_machine", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("shared_machine")
+
+COMPILED = "JAX_COMPILATION_CACHE_DIR"
+
+
+def pytest_configure(config):
+    """Tests compile the same small programs over and over: in workers, and in processes they start."""
+    if not hasattr(config, "workerinput"):
+        os.environ[COMPILED] = tempfile.mkdtemp(prefix="compiled_")
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    jax.config.update("jax_compilation_cache_dir", os.environ[COMPILED])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+def pytest_unconfigure(config):
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ[COMPILED])
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,9 @@
 """A run's own checkpoints: what is trained, the optimizer's state, the step.
 
 Orbax writes them, atomically; then they get checksums (sealing.py), by which a run that goes on finds
-the newest that is whole. The frozen weights are never among them. The position
-in the data is the step; what else a run must remember (its seed, configuration, base model, best
-score) travels beside the arrays as JSON.
+the newest that is whole. The frozen weights are never among them. The position in the data is the
+step; what else a run must remember (its seed, configuration, base model, best score) travels beside
+the arrays as JSON.
 """
 
 from collections.abc import Iterator

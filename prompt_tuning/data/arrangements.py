@@ -2,9 +2,8 @@
 
 A step is always over the same B examples (batches.py), and its loss is a sum over their target
 tokens: an arrangement changes what a step costs and, but for dropout's masks, nothing that it
-computes. It cuts them into
-parts, whose losses and gradients the step adds up. Parts have few shapes, for each is a program to
-compile.
+computes. It cuts them into parts, whose losses and gradients the step adds up. Parts have few shapes,
+for each is a program to compile.
 """
 
 from collections.abc import Callable, Sequence

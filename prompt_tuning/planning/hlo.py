@@ -222,12 +222,10 @@ class Program:
         instructions = self._computations[body]
         last = [x for x in instructions.values() if x.opcode == "tuple"][-1]
         new = instructions[last.operands[counter]]
+        added = [instructions[operand] for operand in new.operands]
         if new.opcode in _CALLS:
-            called = self._computations[new.computation("calls|to_apply")].values()
-            constants = [*called, *(instructions[operand] for operand in new.operands)]
-        else:
-            constants = [instructions[operand] for operand in new.operands]
-        steps = [x.attributes for x in constants if x.opcode == "constant"]
+            added += self._computations[new.computation("calls|to_apply")].values()
+        steps = [x.attributes for x in added if x.opcode == "constant"]
         return int(steps[0]) if len(steps) == 1 and re.fullmatch(r"[1-9]\d*", steps[0]) else 1
 
     def _product_flops(self, computation: str, x: Instruction) -> int:

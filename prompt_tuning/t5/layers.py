@@ -36,8 +36,9 @@ class RMSNorm(nn.Module):
 class Projection(nn.Module):
     """x @ kernel, no bias. `axes` names the kernel's two logical axes.
 
-    With the execution's `int8_weights`, the kernel is int8 and each of its columns has a scale, which bfloat16 holds
-    exactly (training/weight_forms.py): an output is rounded once more, nothing else is lost.
+    With the execution's `int8_weights`, the kernel is int8 and each of its columns has a scale, which
+    bfloat16 holds exactly (training/weight_forms.py): an output is rounded once more, nothing else
+    is lost.
     """
 
     in_features: int

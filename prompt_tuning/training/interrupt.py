@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a question that a loop asks before each step, and an evaluation between batches."""
+"""Ctrl-C and SIGTERM as a question that a loop asks between steps, an evaluation between batches."""
 
 import itertools
 import os

@@ -203,6 +203,8 @@ def train(
         checkpoints.save(state, notes)
         if method.writes_every_save:
             write_learned(f"numpy_checkpoints/checkpoint_{step}")
+        if best.step == step:  # best/ holds what a save knows of, whenever the run is killed
+            write_learned("best", best.score)
 
     def evaluation_is_due() -> bool:
         period_ends = step >= steps or step > 0 and step % eval_period == 0
@@ -217,10 +219,7 @@ def train(
             if not isinstance(value, str) and not name.startswith(diagnostics.PREFIX)
         }
         progress.note(f"step {step}  " + "  ".join(f"{k} {v:.4g}" for k, v in shown.items()))
-        new = best.updated(step, signed_score(scores, metric))
-        if new.step == step:
-            write_learned("best", new.score)
-        return new
+        return best.updated(step, signed_score(scores, metric))
 
     def read(done: int, ids: list[str], metrics: training_step.Metrics) -> None:
         """Looks at what a step computed, once it has; raises if the run cannot go on."""
@@ -252,16 +251,16 @@ def train(
         unread: list[tuple[int, list[str], training_step.Metrics]] = []
         while True:
             evaluates = evaluation_is_due()
-            saves = step >= steps or step % save_period == 0
+            saves = step > 0 and step % save_period == 0
             while len(unread) > (0 if evaluates or saves else 1):
                 read(*unread.pop(0))
             if evaluates:
                 with contextlib.suppress(interrupt.Asked):  # made up for when the run goes on
                     best = evaluate_now()
-            if saves and step > 0:
-                save()
             if step >= steps or _exhausted(best, patience) or interruption.asked_now():
-                break
+                break  # and save
+            if saves or best.step == step:
+                save()
             state, metrics = train_step(state, frozen, parts, proceed)
             interruption.begin()
             proceed = metrics["finite"]

@@ -29,7 +29,7 @@ def watch(
     with tempfile.TemporaryFile("w+") as said:
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said) as process:
             while process.poll() is None:
-                if (step := _step(run)) and (held := _held(process.pid)):
+                if (step := last_step(run)) and (held := _held(process.pid)):
                     yield {"step": step, **held}
                 time.sleep(seconds)
         if process.returncode:
@@ -52,8 +52,8 @@ def _held(pid: int) -> dict[str, int] | None:
     return {"rss_mib": kib // 1024, "files": files, "threads": threads}
 
 
-def _step(run: pathlib.Path) -> int:
-    """The last in scalars.jsonl."""
+def last_step(run: pathlib.Path) -> int:
+    """The last that a whole line of scalars.jsonl tells of; 0 before there is one."""
     try:
         with open(run / "scalars.jsonl", "rb") as file:
             file.seek(max(0, file.seek(0, 2) - 4096))
@@ -85,8 +85,8 @@ def plot(samples: Sequence[dict[str, Any]], file: pathlib.Path) -> None:
     steps = [x["step"] for x in samples]
     axes[0].plot(steps, [x["rss_mib"] for x in samples])
     axes[0].set(ylabel="resident memory, MiB", ylim=(0, None))
-    for name in ("files", "threads"):
-        axes[1].plot(steps, [x[name] for x in samples], label=f"open {name}".replace("open t", "t"))
+    for name, label in (("files", "open files"), ("threads", "threads")):
+        axes[1].plot(steps, [x[name] for x in samples], label=label)
     axes[1].set(xlabel="step", ylim=(0, None))
     axes[1].legend()
     figure.savefig(file, dpi=120)

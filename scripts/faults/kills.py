@@ -7,7 +7,6 @@ command is given again, until the run is finished; until there were enough kills
 
 from collections.abc import Iterator, Sequence
 import contextlib
-import json
 import pathlib
 import signal
 import subprocess
@@ -21,6 +20,8 @@ import orbax.checkpoint as ocp
 import safetensors
 
 from prompt_tuning.checkpoints import sealing
+
+import growth
 
 VICTIM = pathlib.Path(__file__).with_name("victim.py")
 RUN = "run"  # each in a folder of its own, so that their configurations are the same text
@@ -61,7 +62,7 @@ def kill(
             if not _killed(arguments, run, moment, by_clock):
                 break
             done += 1
-            lost = _last_step(run) - _last_save(run)
+            lost = growth.last_step(run) - _last_save(run)
             if lost > save_period or _last_save(run) < before:
                 raise DifferentError(
                     f"{run}: a kill cost {lost} steps, of saves every {save_period}."
@@ -91,10 +92,8 @@ def _start(arguments: Sequence[str], run: pathlib.Path, number: int) -> subproce
 
 def _go_on(arguments: Sequence[str], run: pathlib.Path) -> None:
     """To the end."""
-    with _start(arguments, run, 0) as process:
-        said, _ = process.communicate()
-    if process.returncode:
-        raise DifferentError(f"{run} does not go on: {said}")
+    if _killed(arguments, run, SECONDS, by_clock=True):
+        raise DifferentError(f"{run} hangs.")
 
 
 def _killed(arguments: Sequence[str], run: pathlib.Path, moment: float, by_clock: bool) -> bool:
@@ -112,13 +111,6 @@ def _killed(arguments: Sequence[str], run: pathlib.Path, moment: float, by_clock
     return process.returncode == -signal.SIGKILL
 
 
-def _last_step(run: pathlib.Path) -> int:
-    """The last that was told of; a last line may be half a line."""
-    file = run / "scalars.jsonl"
-    lines = file.read_text().splitlines(keepends=True) if file.exists() else []
-    return max((json.loads(line)["step"] for line in lines if line.endswith("\n")), default=0)
-
-
 def _last_save(run: pathlib.Path) -> int:
     saves = (run / "checkpoints").glob("*/" + sealing.SEAL)
     return max((int(save.parent.name) for save in saves), default=0)
@@ -133,7 +125,7 @@ def _interrupted(run: pathlib.Path) -> str:
         return "sealing"
     if any(path.name.count(".") > 1 and path.name.startswith(".") for path in run.rglob(".*")):
         return "writing a file"
-    return "training" if _last_step(run) > _last_save(run) else "between"
+    return "training" if growth.last_step(run) > _last_save(run) else "between"
 
 
 def compare(expected: pathlib.Path, found: pathlib.Path) -> None:

@@ -14,6 +14,7 @@ from tests import processes
 def kept_in(monkeypatch, tmp_path):
     """`kept_in(backend, processes)`: the folder, from the user's cache folder on."""
     before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)
 
     def keep(backend, count=1):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

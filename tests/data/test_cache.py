@@ -95,7 +95,9 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch, 
 
 def test_a_cache_folder_that_is_a_file_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CacheError, match="cache file .* cannot be written: .*change the cache folder"):
+    with pytest.raises(
+        CacheError, match="cache file .* cannot be written: .*change the cache folder"
+    ):
         save_arrays(tmp_path / "file" / "x.npz", ARRAYS, IDENTITY)
 
 

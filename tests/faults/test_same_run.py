@@ -47,7 +47,9 @@ def train(training_command):
         }
         flags = [f"--gin.{name}={value}" for name, value in bindings.items()]
         _, _, _, *arguments = training_command(folder, *flags, *more)
-        given = {"JAX_NUM_CPU_DEVICES": str(devices)} if devices else {}
+        given = {"JAX_ENABLE_COMPILATION_CACHE": "0"}  # the compiler is to choose the same twice
+        if devices:
+            given["JAX_NUM_CPU_DEVICES"] = str(devices)
         subprocess.run(
             [sys.executable, *start, *arguments],
             check=True,

@@ -94,6 +94,23 @@ def test_best_prompt_and_early_stopping(tmp_path):
     assert run(tmp_path, 10, evaluate=evaluate, eval_period=1, patience=2).step == 4
 
 
+def test_the_best_is_never_of_a_step_that_no_save_knows_of(tmp_path):
+    """Or a run that is killed and goes on with other settings would keep what it never learned."""
+    newest = []
+
+    class Watched(soft_prompt.SoftPrompt):
+        def write(self, base, trained, folder, about):
+            super().write(base, trained, folder, about)
+            if folder.name == "best":
+                newest.append((int(about["step"]), runs.newest_whole(tmp_path / "checkpoints")))
+
+    method = Watched(length=2, initializer=initializers.Uniform())
+    scores = iter([1.0, 5.0, 4.0, 6.0])
+    evaluate = lambda params, step: {"accuracy": next(scores)}
+    run(tmp_path, 8, method, evaluate=evaluate, eval_period=2)
+    assert newest == [(2, 2), (4, 4), (8, 8)]
+
+
 def test_metric_that_the_evaluation_does_not_give(tmp_path):
     with pytest.raises(ValueError, match="metric is 'f1', but the evaluation gave .*accuracy"):
         run(tmp_path, 1, evaluate=lambda params, step: {"accuracy": 1.0}, metric="f1")
