@@ -20,6 +20,7 @@ from prompt_tuning.data import objectives
 from prompt_tuning.data import tasks
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import ensemble
+from prompt_tuning.methods import lora
 from prompt_tuning.methods import method
 from prompt_tuning.methods import model_tuning
 from prompt_tuning.methods import soft_prompt
@@ -46,6 +47,7 @@ PARTS = [
     method.Method,
     soft_prompt.SoftPrompt,
     model_tuning.ModelTuning,
+    lora.LoRA,
     initializers.Uniform,
     initializers.SampledVocab,
     initializers.ClassLabels,

@@ -1,10 +1,12 @@
 """A T5 small enough for tests, with random weights and a byte vocabulary."""
 
+import jax
 import numpy as np
 
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import vocabulary
 from prompt_tuning.t5 import config
+from prompt_tuning.t5 import parameters
 
 
 def tiny_config(**overrides) -> config.T5Config:
@@ -48,3 +50,24 @@ def random_batch(seed: int, rows: int = 8, inputs: int = 12, targets: int = 5) -
         "decoder_target_tokens": decoded,
         "decoder_loss_weights": (decoded > 0).astype(np.float32),
     }
+
+
+# By size: D, layers of each stack, heads, F (T5 1.1, as gin/models/sizes has them).
+PAPER = {
+    "small": (512, 8, 6, 1024),
+    "base": (768, 12, 12, 2048),
+    "large": (1024, 24, 16, 2816),
+    "xl": (2048, 24, 32, 5120),
+    "xxl": (4096, 24, 64, 10240),
+}
+
+
+def paper_model(size: str) -> weights.FrozenModel:
+    """A T5 1.1 of the paper, by the shapes of its parameters."""
+    width, layers, heads, hidden = PAPER[size]
+    shape = config.T5Config(32128, width, heads, 64, hidden, layers, layers)
+    params = {
+        name: jax.ShapeDtypeStruct(dimensions, np.float32)
+        for name, dimensions in parameters.expected_shapes(shape).items()
+    }
+    return weights.FrozenModel(size, shape, params, vocabulary.ByteVocabulary())

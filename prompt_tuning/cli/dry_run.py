@@ -83,7 +83,11 @@ def _batch(batches: list[dict[str, Any]]) -> list[str]:
 
 
 def kept_for_gradient(
-    model: network.T5, trained: Shapes, frozen: Shapes, batch: Shapes
+    model: network.T5,
+    trained: Shapes,
+    frozen: Shapes,
+    batch: Shapes,
+    materialize: training_step.Materialize = lambda trained: trained,
 ) -> list[jax.ShapeDtypeStruct]:
     """What a step computes on the way forward and keeps for the way back.
 
@@ -92,7 +96,7 @@ def kept_for_gradient(
 
     def kept(trained, frozen, batch):
         def loss(trained):
-            return training_step.batch_loss(model, {**frozen, **trained}, batch).loss
+            return training_step.batch_loss(model, {**frozen, **materialize(trained)}, batch).loss
 
         given = {id(x) for x in jax.tree.leaves((trained, frozen, batch))}
         _, backward = jax.vjp(loss, trained)
@@ -114,7 +118,7 @@ def _model(model: weights.FrozenModel, method: methods.Method, params: Shapes) -
 
 
 def _weights_memory(model: network.T5, params: Shapes, layout: sharding.Layout) -> dict[str, float]:
-    shardings = layout.param_shardings(model, layout.mesh())
+    shardings = layout.param_shardings(model, layout.mesh(), params)
     shapes = [
         jax.ShapeDtypeStruct(shardings[name].shard_shape(x.shape), x.dtype)
         for name, x in params.items()
@@ -132,7 +136,7 @@ def _training_memory(
 ) -> dict[str, float]:
     trained, frozen = partition.split(dict(params), method.trainable)
     state = jax.eval_shape(optimizer.init, trained)
-    kept = kept_for_gradient(method.network(model), trained, frozen, batch)
+    kept = kept_for_gradient(method.network(model), trained, frozen, batch, method.materialize)
     return {
         "gradient": _bytes(trained.values()),
         "optimizer state": _bytes(jax.tree.leaves(state)),

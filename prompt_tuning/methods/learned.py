@@ -6,6 +6,7 @@ import logging
 import os
 import pathlib
 
+import jax
 from jaxtyping import Float
 import numpy as np
 
@@ -45,7 +46,10 @@ def adapt(model: weights.FrozenModel, method: methods.Method, learned: Path | No
         method that trains nothing.
     """
     if not method.trainable:
-        return Adapted(method.network(model), model.params)
+        added = method.initial(
+            model, jax.random.key(0)
+        )  # which draws nothing, as nothing is trained
+        return Adapted(method.network(model), model.params | added)
     if learned is None:
         raise ValueError(
             f"{type(method).__name__} needs what it learned: set PROMPT_FILE to a prompt file or to "

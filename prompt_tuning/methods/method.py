@@ -13,6 +13,7 @@ import jax
 
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import packing
+from prompt_tuning.t5 import hooks as points
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
 from prompt_tuning.training import partition
@@ -42,7 +43,7 @@ class Method:
         """
         return packing.Slots()
 
-    def hooks(self, base: weights.FrozenModel) -> network.Hooks:
+    def hooks(self, base: weights.FrozenModel) -> points.Hooks:
         """Factories of the modules added to the network, by point."""
         del base
         return {}
@@ -51,6 +52,12 @@ class Method:
         """First values of the parameters that the method adds."""
         del base, key
         return {}
+
+    def materialize(self, trained: parameters.Flat) -> parameters.Flat:
+        """The network's own parameters, of those that are trained: others only where a method trains
+        what makes them (a reparameterisation). A pure function, part of every step.
+        """
+        return trained
 
     def write(
         self,
@@ -63,14 +70,14 @@ class Method:
 
         Args:
           base: the frozen model.
-          trained: the trained parameters.
+          trained: the trained parameters; what is written is for the network (`materialize`).
           folder: is made if it is not there.
           about: what they were trained for (prompts/files.py `Prompts.about`).
         """
         del base, trained, folder, about
 
     def read(self, base: weights.FrozenModel, path: pathlib.Path) -> parameters.Flat:
-        """Reads what `write` wrote: the trained parameters."""
+        """Reads what `write` wrote: parameters of the network."""
         del base, path
         return {}
 
@@ -92,3 +99,23 @@ class Method:
         """The network with this method's modules in place."""
         base.execution.check(base.config.compute_dtype)
         return network.T5(base.config, self.hooks(base), base.execution)
+
+
+def check_base(
+    base: weights.FrozenModel, about: Mapping[str, str], what: str, otherwise: str | None = None
+) -> None:
+    """Raises ValueError where what was learned says that it was trained on another base model.
+
+    Args:
+      base: the model that it is to be used with.
+      about: what was written with it.
+      what: that, for the error.
+      otherwise: what its reader can set to use it all the same, if anything.
+    """
+    trained_on = about.get("fingerprint")
+    if trained_on is not None and trained_on != base.fingerprint:
+        raise ValueError(
+            f"{what} was trained on {about.get('base_model', 'a model')} (fingerprint {trained_on}), this "
+            f"model is {base.name} ({base.fingerprint}). Change PROMPT_FILE or the model."
+            + (f" {otherwise} takes it as it is." if otherwise else "")
+        )

@@ -14,6 +14,7 @@ from prompt_tuning.methods import method
 from prompt_tuning.prompts import files
 from prompt_tuning.prompts import initializers
 from prompt_tuning.prompts import prompt
+from prompt_tuning.t5 import hooks as points
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
 
@@ -66,7 +67,7 @@ class SoftPrompt(method.Method):
     def slots(self) -> packing.Slots | None:
         return None if self.decoder_length else packing.Slots(self.length, self.location)
 
-    def hooks(self, base: weights.FrozenModel) -> network.Hooks:
+    def hooks(self, base: weights.FrozenModel) -> points.Hooks:
         """Where the prompts are joined; their values come from `initial`, here are only shapes."""
         del base
         return self._hooks()
@@ -78,7 +79,7 @@ class SoftPrompt(method.Method):
         """
         return network.T5(base.config, self._hooks(rows), base.execution)
 
-    def _hooks(self, rows: int | None = None) -> network.Hooks:
+    def _hooks(self, rows: int | None = None) -> points.Hooks:
         return {
             f"{stack}/embedding": functools.partial(
                 prompt.PromptEmbedding,
@@ -92,7 +93,7 @@ class SoftPrompt(method.Method):
 
     def initial(self, base: weights.FrozenModel, key: jax.Array) -> parameters.Flat:
         for path in getattr(self.initializer, "prompt_files", ()):
-            self._check_base(base, files.read_prompts(path), path)
+            self._check_base(base, files.read_prompts(path).about, path)
         keys = jax.random.split(key, 2)
         return {
             files.parameter(stack): self.initializer(
@@ -126,7 +127,7 @@ class SoftPrompt(method.Method):
             files.check_prompt(
                 found.arrays[files.parameter(stack)], path, length, base.config.d_model
             )
-        self._check_base(base, found, path)
+        self._check_base(base, found.about, path)
         location = found.about.get("location", self.location)
         if location != self.location:
             raise ValueError(
@@ -136,27 +137,8 @@ class SoftPrompt(method.Method):
         return found.arrays
 
     def _check_base(
-        self, base: weights.FrozenModel, prompts: files.Prompts, path: files.Path
+        self, base: weights.FrozenModel, about: Mapping[str, str], path: files.Path
     ) -> None:
         if not self.any_base_model:
-            check_base(base, prompts, f"PROMPT_FILE {path}", "SoftPrompt.any_base_model = True")
-
-
-def check_base(
-    base: weights.FrozenModel, prompts: files.Prompts, what: str, otherwise: str
-) -> None:
-    """Raises ValueError where prompts say that they were trained on another base model.
-
-    Args:
-      base: the model that they are to be used with.
-      prompts: as they were read.
-      what: the prompts, for the error.
-      otherwise: what its reader can set to use them all the same.
-    """
-    trained_on = prompts.about.get("fingerprint")
-    if trained_on is not None and trained_on != base.fingerprint:
-        raise ValueError(
-            f"{what} was trained on {prompts.about.get('base_model', 'a model')} (fingerprint "
-            f"{trained_on}), this model is {base.name} ({base.fingerprint}). Change the prompt or the "
-            f"model; {otherwise} takes it as it is."
-        )
+            what, otherwise = f"PROMPT_FILE {path}", "SoftPrompt.any_base_model = True"
+            method.check_base(base, about, what, otherwise)

@@ -80,7 +80,9 @@ class Programs:
         trained = {name: _as(x, jnp.float32) for name, x in trained.items()}
         optimizer = optimizers.freeze(optimizer, self.method.trainable)
         state = self._state(trained, optimizer)
-        step = training_step.CompiledStep(self._network, optimizer, 0, state)
+        step = training_step.CompiledStep(
+            self._network, optimizer, 0, state, self.method.materialize
+        )
         batch = {name: self._rows(x) for name, x in batch_shapes(*self.shape).items()}
         return step.lower(state, frozen, batch, self._everywhere(jnp.bool_))
 
@@ -95,7 +97,12 @@ class Programs:
 
         inputs = self._rows(jax.ShapeDtypeStruct((batch_size, inputs_length), jnp.int32))
         rows = self._rows(jax.ShapeDtypeStruct((batch_size,), jnp.int32))
-        return jax.jit(predict).lower(self._params(), inputs, rows)
+        params = self._params()
+        if self.method.trainable:
+            trained, _ = partition.split(params, self.method.trainable)
+            for name, x in jax.eval_shape(self.method.materialize, trained).items():
+                params.setdefault(name, self._everywhere(x.dtype, x.shape))
+        return jax.jit(predict).lower(params, inputs, rows)
 
     @property
     def _network(self):
@@ -103,11 +110,12 @@ class Programs:
 
     def _params(self) -> Shapes:
         network = self._network
-        shardings = self.layout.param_shardings(network, self.mesh)
         params = dict(self.model.params) | added_shapes(self.method, self.model)
+        params = weight_forms.in_form(params, network.execution)
+        shardings = self.layout.param_shardings(network, self.mesh, params)
         return {
             name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=shardings[name])
-            for name, x in weight_forms.in_form(params, network.execution).items()
+            for name, x in params.items()
         }
 
     def _state(

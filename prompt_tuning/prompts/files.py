@@ -11,25 +11,22 @@ methods/soft_prompt.py to say.
 
 from collections.abc import Mapping
 import dataclasses
-import hashlib
 import os
 import pathlib
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
-import safetensors
 
 from prompt_tuning import atomic
+from prompt_tuning.checkpoints import described
 from prompt_tuning.checkpoints import peft
 from prompt_tuning.checkpoints import t5x
-from prompt_tuning.checkpoints import tensors
 from prompt_tuning.checkpoints.stored import reporting
 
 Path = str | os.PathLike
 Prompt = Float[Array, "P D"] | Float[np.ndarray, "P D"]
 DESCRIBED = "prompt.safetensors"
-CHECKSUM = "sha256"  # of the numbers, in its header
 
 
 def parameter(stack: str) -> str:
@@ -63,17 +60,8 @@ def write_prompt(path: Path, prompt: Prompt) -> None:
 
 
 def write_prompts(path: Path, prompts: Mapping[str, Prompt], about: Mapping[str, str]) -> None:
-    """Writes prompts by parameter name, what they were trained for, and a checksum, as safetensors."""
-    about = {**about, CHECKSUM: _checksum(prompts)}
-    tensors.write_file(pathlib.Path(path), prompts, "float32", about)
-
-
-def _checksum(prompts: Mapping[str, Prompt]) -> str:
-    found = hashlib.sha256()
-    for name, prompt in sorted(prompts.items()):
-        found.update(name.encode())
-        found.update(np.asarray(prompt, np.float32).tobytes())
-    return found.hexdigest()
+    """Writes prompts by parameter name, and what they were trained for."""
+    described.write(pathlib.Path(path), prompts, about)
 
 
 def read_prompts(path: Path) -> Prompts:
@@ -89,7 +77,7 @@ def read_prompts(path: Path) -> Prompts:
     if path.is_dir():
         return _read_folder(path)
     if path.suffix == ".safetensors":
-        return _read_described(path)
+        return _checked(*described.read(path), path)
     stack = "decoder" if path.name == file_name("decoder") else "encoder"
     return _checked({parameter(stack): read_array(path, "PROMPT_FILE")}, {}, path)
 
@@ -113,7 +101,7 @@ def _read_folder(folder: pathlib.Path) -> Prompts:
     if t5x.is_t5x(str(folder)):
         return _checked(t5x.read_t5x_prompt(str(folder)), {}, folder)
     if (folder / DESCRIBED).is_file():
-        return _read_described(folder / DESCRIBED)
+        return _checked(*described.read(folder / DESCRIBED), folder / DESCRIBED)
     arrays = {}
     for stack in ("encoder", "decoder"):
         if (folder / file_name(stack)).is_file():
@@ -124,23 +112,6 @@ def _read_folder(folder: pathlib.Path) -> Prompts:
             f"{DESCRIBED} or PEFT's {peft.CONFIG}. Give a prompt file, or the MODEL_DIR of a run."
         )
     return Prompts(arrays, {})
-
-
-def _read_described(path: pathlib.Path) -> Prompts:
-    if not path.is_file():
-        raise FileNotFoundError(f"PROMPT_FILE: there is no file {path}.")
-    with (
-        reporting(f"PROMPT_FILE {path}: expected prompts in safetensors format", advice=""),
-        safetensors.safe_open(path, "numpy") as file,
-    ):
-        arrays = {name: file.get_tensor(name) for name in file.keys()}
-        about = dict(file.metadata() or {})
-    if about.pop(CHECKSUM, None) not in (None, _checksum(arrays)):
-        raise ValueError(
-            f"PROMPT_FILE {path} is damaged: its numbers do not have the checksum that was written with "
-            "them. Give a copy, or another save of the run."
-        )
-    return _checked(arrays, about, path)
 
 
 def _checked(

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
+from prompt_tuning.t5 import hooks as points
 from prompt_tuning.t5 import layers
 from prompt_tuning.t5.execution import Execution
 
@@ -86,6 +87,7 @@ class MultiHeadAttention(nn.Module):
     dropout_rate: float
     dtype: DTypeLike = jnp.float32
     execution: Execution = Execution()
+    hooks: points.Hooks = points.NONE
 
     @nn.compact
     def __call__(
@@ -112,15 +114,21 @@ class MultiHeadAttention(nn.Module):
 
         def heads(name, stddev):
             axes = ("embed", "joined_kv")
+            shape = d_model, joined, axes, stddev
             return layers.HeadProjection(
-                d_model, joined, axes, stddev, *options, self.num_heads, name=name
+                *shape, *options, self.hooks.get(name), self.num_heads, name=name
             )
 
         to_query = heads("query", (d_model * self.head_dim) ** -0.5)
         to_key, to_value = (heads(name, d_model**-0.5) for name in ("key", "value"))
         query, value_of_sums = to_query(queries), lambda x: x
         own = queries is keys
-        if not own and self._few(queries_in_all or queries.shape[1], keys.shape[1], d_model):
+        added = {"key_value", "key", "value"} & set(self.hooks)
+        if (
+            not own
+            and not added
+            and self._few(queries_in_all or queries.shape[1], keys.shape[1], d_model)
+        ):
             # <q, Wk e> is <Wk' q, e>, and a weighted sum of Wv e is Wv of the weighted sum of e.
             query, value_of_sums = to_key.pull_back(query), to_value.push_sums
             key = value = keys[:, None].astype(self.dtype)
@@ -130,6 +138,10 @@ class MultiHeadAttention(nn.Module):
             key, value = self._append_to_cache(to_key(keys), to_value(keys), cache_index)
         else:
             key, value = self._cache_once(lambda: (to_key(keys), to_value(keys)), first_step)
+        if "key_value" in self.hooks:
+            prefix = self.hooks["key_value"]()
+            key, value = prefix(key, value)
+            mask, bias = _widened(mask, prefix.length, True), _widened(bias, prefix.length, 0)
 
         if own and cache_index is None and self._fused(enable_dropout):
             out = fused(query, key, value, mask, bias)
@@ -137,9 +149,9 @@ class MultiHeadAttention(nn.Module):
             weights, total = self._weights(query, key, mask, bias, enable_dropout)
             out = value_of_sums(((weights @ value) / total).astype(self.dtype))
         out = jnp.swapaxes(out, 1, 2).reshape(*queries.shape[:-1], joined)
-        return layers.Projection(
-            joined, d_model, ("joined_kv", "embed"), joined**-0.5, *options, name="out"
-        )(out)
+        shape = joined, d_model, ("joined_kv", "embed"), joined**-0.5
+        out = layers.Projection(*shape, *options, self.hooks.get("out"), name="out")(out)
+        return self.hooks["output"]()(out) if "output" in self.hooks else out
 
     def _few(self, queries: int, keys: int, d_model: int) -> bool:
         """Whether it takes fewer products to leave the keys unprojected and work on D, not K."""
@@ -192,6 +204,13 @@ class MultiHeadAttention(nn.Module):
         if not self.has_variable("cache", "cached_key"):
             return key_value()
         return [self.get_variable("cache", f"cached_{name}") for name in ("key", "value")]
+
+
+def _widened(x: Array | None, keys: int, fill: bool | int) -> Array | None:
+    """A mask or a bias [..., S] with `keys` more in front."""
+    if x is None:
+        return None
+    return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (keys, 0)), constant_values=fill)
 
 
 def fused(

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from prompt_tuning.t5 import hooks as points
 from prompt_tuning.t5.execution import Execution
 
 
@@ -47,6 +48,7 @@ class Projection(nn.Module):
     stddev: float
     dtype: DTypeLike = jnp.float32
     execution: Execution = Execution()
+    hook: points.Hook | None = None
 
     def setup(self):
         self.int8 = self.execution.int8_weights
@@ -60,10 +62,14 @@ class Projection(nn.Module):
             self.kernel_scale = partitioning.param_with_axes(
                 "kernel_scale", nn.initializers.ones, (self.features,), axes=self.axes[1:]
             )
+        if self.hook is not None:
+            self.added = self.hook()
 
     def __call__(self, x: Float[Array, "*B I"]) -> Float[Array, "*B O"]:
         y = x.astype(self.dtype) @ self.kernel.astype(self.dtype)
-        return y * self.kernel_scale.astype(self.dtype) if self.int8 else y
+        if self.int8:
+            y = y * self.kernel_scale.astype(self.dtype)
+        return y if self.hook is None else self.added(x, y)
 
 
 class HeadProjection(Projection):
@@ -137,6 +143,7 @@ class MLP(nn.Module):
     dropout_rate: float
     dtype: DTypeLike = jnp.float32
     execution: Execution = Execution()
+    hooks: points.Hooks = points.NONE
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T D"], enable_dropout: bool) -> Float[Array, "B T D"]:
@@ -145,7 +152,7 @@ class MLP(nn.Module):
 
         def project(name, x, features, axes):
             width = x.shape[-1]
-            options = self.dtype, self.execution
+            options = self.dtype, self.execution, self.hooks.get(name)
             return Projection(width, features, axes, width**-0.5, *options, name=name)(x)
 
         widen = ("embed", "mlp")
@@ -156,5 +163,8 @@ class MLP(nn.Module):
         else:
             h = activation(project("wi", x, self.d_ff, widen))
         h = self.execution.place(h, "batch", "length", "mlp")
+        if "hidden" in self.hooks:
+            h = self.hooks["hidden"]()(h)
         h = Dropout(self.dropout_rate)(h, enable_dropout)
-        return project("wo", h, x.shape[-1], ("mlp", "embed"))
+        y = project("wo", h, x.shape[-1], ("mlp", "embed"))
+        return self.hooks["output"]()(y) if "output" in self.hooks else y

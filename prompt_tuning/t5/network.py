@@ -2,25 +2,14 @@
 
 The contract is T5X's: `__call__`, `encode` and `decode` with its argument
 names, parameter names and logical axis names, so that T5X can train the same
-module. Which modules are added, and what is trained, is the business of
-`prompt_tuning/methods`; there is no method's name in this file.
-
-Points (a hook is a factory of a linen module, called once while the network
-is set up):
-  "encoder/embedding", "decoder/embedding": `__call__(embedded [B, T, D],
-    tokens [B, T]) -> [B, S, D]` joins rows to the embedded input, before
-    dropout; `join(values [B, T], fill, tokens [B, T]) -> [B, S]` does the same to
-    a mask, `fill` standing at the added rows.
-  "encoder/embedding" also: `fill(embedded [B, S, D], slots [B, S]) -> [B, S, D]` puts the rows in
-    the slots that packed examples keep free: columns with a segment, but no token
-    (data/packing.py).
+module. Which modules are added, at the points that hooks.py lists, and what is trained, is the
+business of `prompt_tuning/methods`; there is no method's name in this file.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from flax import linen as nn
-from flax.core import FrozenDict
 from flax.linen import partitioning
 import jax
 import jax.numpy as jnp
@@ -28,16 +17,15 @@ from jaxtyping import Array, Bool, Float, Int
 
 from prompt_tuning.t5 import attention
 from prompt_tuning.t5 import config as t5_config
+from prompt_tuning.t5 import hooks as points
 from prompt_tuning.t5 import layers
 from prompt_tuning.t5.execution import Execution
 
 PAD_ID = 0
-Hooks = Mapping[str, Callable[[], nn.Module]]
-POINTS = ("encoder/embedding", "decoder/embedding")
 
 
 def _attention(
-    config: t5_config.T5Config, execution: Execution, name: str
+    config: t5_config.T5Config, execution: Execution, hooks: points.Hooks, name: str
 ) -> attention.MultiHeadAttention:
     return attention.MultiHeadAttention(
         config.num_heads,
@@ -45,11 +33,12 @@ def _attention(
         config.dropout_rate,
         config.compute_dtype,
         execution,
+        points.below(hooks, name),
         name=name,
     )
 
 
-def _mlp(config: t5_config.T5Config, execution: Execution) -> layers.MLP:
+def _mlp(config: t5_config.T5Config, execution: Execution, hooks: points.Hooks) -> layers.MLP:
     return layers.MLP(
         config.d_ff,
         config.gated,
@@ -57,6 +46,7 @@ def _mlp(config: t5_config.T5Config, execution: Execution) -> layers.MLP:
         config.dropout_rate,
         config.compute_dtype,
         execution,
+        points.below(hooks, "mlp"),
         name="mlp",
     )
 
@@ -88,6 +78,7 @@ class EncoderLayer(nn.Module):
 
     config: t5_config.T5Config
     execution: Execution
+    hooks: points.Hooks
 
     @nn.compact
     def __call__(
@@ -98,17 +89,19 @@ class EncoderLayer(nn.Module):
         positions: Int[Array, "#B S"],
         enable_dropout: bool,
     ) -> tuple[Float[Array, "B S D"], None]:
-        config, execution = self.config, self.execution
+        config, execution, hooks = self.config, self.execution, self.hooks
         dropout = layers.Dropout(config.dropout_rate)
+        if "layer" in hooks:
+            x = hooks["layer"]()(x)
         x = execution.place(x, "batch", "length", "embed")
         if config.relpos_per_layer:
             bias = _relative_positions(config, True, "relpos_bias")(positions, positions)
         h = _norm(config, "pre_attention_layer_norm")(x)
-        h = _attention(config, execution, "attention")(
+        h = _attention(config, execution, hooks, "attention")(
             h, h, mask, bias, enable_dropout=enable_dropout
         )
         x = x + dropout(h, enable_dropout)
-        h = _mlp(config, execution)(_norm(config, "pre_mlp_layer_norm")(x), enable_dropout)
+        h = _mlp(config, execution, hooks)(_norm(config, "pre_mlp_layer_norm")(x), enable_dropout)
         return x + dropout(h, enable_dropout), None
 
 
@@ -117,6 +110,7 @@ class DecoderLayer(nn.Module):
 
     config: t5_config.T5Config
     execution: Execution
+    hooks: points.Hooks
 
     @nn.compact
     def __call__(
@@ -131,8 +125,10 @@ class DecoderLayer(nn.Module):
         first_step: bool,
         enable_dropout: bool,
     ) -> tuple[Float[Array, "B Q D"], None]:
-        config, execution = self.config, self.execution
+        config, execution, hooks = self.config, self.execution, self.hooks
         dropout = layers.Dropout(config.dropout_rate)
+        if "layer" in hooks:
+            x = hooks["layer"]()(x)
         x = execution.place(x, "batch", "length", "embed")
         if config.relpos_per_layer:
             bias = _relative_positions(config, False, "relpos_bias")(*positions)
@@ -140,14 +136,14 @@ class DecoderLayer(nn.Module):
             enable_dropout=enable_dropout, cache_index=cache_index, first_step=first_step
         )
         h = _norm(config, "pre_self_attention_layer_norm")(x)
-        h = _attention(config, execution, "self_attention")(h, h, mask, bias, **options)
+        h = _attention(config, execution, hooks, "self_attention")(h, h, mask, bias, **options)
         x = x + dropout(h, enable_dropout)
         h = _norm(config, "pre_cross_attention_layer_norm")(x)
-        h = _attention(config, execution, "encoder_decoder_attention")(
+        h = _attention(config, execution, hooks, "encoder_decoder_attention")(
             h, encoded, cross_mask, None, queries_in_all=mask.shape[-1], **options
         )
         x = x + dropout(h, enable_dropout)
-        h = _mlp(config, execution)(_norm(config, "pre_mlp_layer_norm")(x), enable_dropout)
+        h = _mlp(config, execution, hooks)(_norm(config, "pre_mlp_layer_norm")(x), enable_dropout)
         return x + dropout(h, enable_dropout), None
 
 
@@ -158,7 +154,11 @@ _REMAT = {"minimal": jax.checkpoint_policies.dots_with_no_batch_dims_saveable, "
 
 
 def _stack(
-    layer: type[nn.Module], config: t5_config.T5Config, execution: Execution, count: int
+    layer: type[nn.Module],
+    config: t5_config.T5Config,
+    execution: Execution,
+    hooks: points.Hooks,
+    count: int,
 ) -> nn.Module | Sequence[nn.Module]:
     """A stack's layers, "layers_N", or the one that is scanned, "layers", with their weights stacked."""
     scanned, policy = execution.scan_layers, execution.remat_policy
@@ -168,14 +168,14 @@ def _stack(
             layer, prevent_cse=not scanned, static_argnums=static, policy=_REMAT[policy]
         )
     if not scanned:
-        return [layer(config, execution) for _ in range(count)]
+        return [layer(config, execution, hooks) for _ in range(count)]
     return partitioning.scan_with_axes(
         layer,
         variable_axes={"params": 0, "cache": 0, "intermediates": 0},
         split_rngs={"params": True, "dropout": True},
         in_axes=nn.broadcast,
         length=count,
-    )(config, execution)
+    )(config, execution, hooks)
 
 
 def _run(stack: nn.Module | Sequence[nn.Module], x: Array, *arguments: Any) -> Array:
@@ -191,15 +191,15 @@ class Encoder(nn.Module):
     config: t5_config.T5Config
     execution: Execution
     embedder: nn.Module
-    hooks: Hooks
+    hooks: points.Hooks
 
     def setup(self):
-        config = self.config
-        if "encoder/embedding" in self.hooks:
-            self.prompt = self.hooks["encoder/embedding"]()
+        config, hooks = self.config, points.below(self.hooks, "encoder")
+        if "embedding" in hooks:
+            self.prompt = hooks["embedding"]()
         if not config.relpos_per_layer:
             self.relpos_bias = _relative_positions(config, bidirectional=True)
-        self.layers = _stack(EncoderLayer, config, self.execution, config.num_encoder_layers)
+        self.layers = _stack(EncoderLayer, config, self.execution, hooks, config.num_encoder_layers)
         self.encoder_norm = _norm(config)
         self.dropout = layers.Dropout(config.dropout_rate)
 
@@ -245,15 +245,17 @@ class Decoder(nn.Module):
     config: t5_config.T5Config
     execution: Execution
     embedder: nn.Module
-    hooks: Hooks
+    hooks: points.Hooks
 
     def setup(self):
-        config = self.config
-        if "decoder/embedding" in self.hooks:
-            self.prompt = self.hooks["decoder/embedding"]()
+        config, hooks = self.config, points.below(self.hooks, "decoder")
+        if "embedding" in hooks:
+            self.prompt = hooks["embedding"]()
+        if "logits" in self.hooks:
+            self.readout = self.hooks["logits"]()
         if not config.relpos_per_layer:
             self.relpos_bias = _relative_positions(config, bidirectional=False)
-        self.layers = _stack(DecoderLayer, config, self.execution, config.num_decoder_layers)
+        self.layers = _stack(DecoderLayer, config, self.execution, hooks, config.num_decoder_layers)
         self.decoder_norm = _norm(config)
         self.dropout = layers.Dropout(config.dropout_rate)
         if not config.tied_logits:
@@ -302,7 +304,10 @@ class Decoder(nn.Module):
         )
         # Rows that a hook put in front predict nothing.
         x = self.decoder_norm(x[:, -length:])
-        return self._logits(self.dropout(x, enable_dropout))
+        logits = self._logits(self.dropout(x, enable_dropout))
+        if "logits" in self.hooks:
+            return self.readout(logits, encoded, tokens, cached=decode)
+        return logits
 
     def _logits(self, x):
         if self.config.tied_logits:
@@ -326,14 +331,11 @@ class T5(nn.Module):
     """
 
     config: t5_config.T5Config
-    hooks: Hooks = FrozenDict()
+    hooks: points.Hooks = points.NONE
     execution: Execution = Execution()
 
     def setup(self):
-        if unknown := set(self.hooks) - set(POINTS):
-            raise ValueError(
-                f"The network has no points {sorted(unknown)}; its points are {POINTS}."
-            )
+        points.check(self.hooks, self.execution.scan_layers)
         config = self.config
         self.token_embedder = layers.Embedding(
             config.vocab_size, config.d_model, config.compute_dtype

@@ -166,7 +166,7 @@ def train(
     trained = jax.tree.map(lambda x: jnp.array(x, jnp.float32, copy=True), trained)
     optimizer = optimizers.freeze(optimizer, method.trainable)
     state = sharding.put_state(training_step.TrainState.create(trained, optimizer), mesh)
-    train_step = training_step.CompiledStep(model, optimizer, seed, state)
+    train_step = training_step.CompiledStep(model, optimizer, seed, state, method.materialize)
     if notes is not None:
         state = checkpoints.restore(state)
     step = int(state.step)
@@ -211,7 +211,7 @@ def train(
         return evaluate is not None and period_ends and best.evaluated < step
 
     def evaluate_now() -> Best:
-        scores = evaluate({**frozen, **state.trained}, step)
+        scores = evaluate({**frozen, **method.materialize(state.trained)}, step)
         writer(step, {f"eval/{name}": value for name, value in scores.items()})
         shown = {
             name: value

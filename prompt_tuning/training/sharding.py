@@ -4,7 +4,7 @@ The model names the axes of its parameters (T5X's names); nothing else knows
 which device holds what. One code path serves one CPU and a pod.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 from typing import Any
 
@@ -26,6 +26,8 @@ DATA, MODEL = "data", "model"
 
 # Logical axis -> mesh axis. Names that are absent are not split.
 RULES = {"vocab": MODEL, "heads": MODEL, "joined_kv": MODEL, "mlp": MODEL}
+# Axes that only the small arrays have that methods add: these lie whole on every device.
+ADDED = {"prompt", "added"}
 # The same of activations, whose "embed" is never divided.
 ACTIVATION_RULES = RULES | {"batch": DATA}
 
@@ -64,8 +66,12 @@ class Layout:
         execution = dataclasses.replace(base.execution, constrain=_Constrain(mesh))
         return dataclasses.replace(base, execution=execution)
 
-    def param_shardings(self, model: network.T5, mesh: Mesh) -> dict[str, NamedSharding]:
-        """A sharding for each parameter name of the model, hooks' included."""
+    def param_shardings(
+        self, model: network.T5, mesh: Mesh, names: Iterable[str]
+    ) -> dict[str, NamedSharding]:
+        """A sharding for each of these names. What is none of the network's, because parameters are
+        made of it (`Method.materialize`), is everywhere.
+        """
         tokens = jax.ShapeDtypeStruct((1, 1), jnp.int32)
         shapes = jax.eval_shape(
             lambda key, x: model.init(key, x, x, enable_dropout=False), jax.random.key(0), tokens
@@ -73,12 +79,13 @@ class Layout:
         axes = parameters.flatten(partitioning.get_axis_names(shapes["params_axes"]))
         params = parameters.flatten(shapes["params"])
         rules = RULES | ({"embed": DATA} if self.shard_frozen else {})
-        return {
-            name: NamedSharding(
-                mesh, _spec(x.shape, axes[name], {} if "prompt" in axes[name] else rules, mesh)
-            )
-            for name, x in params.items()
-        }
+
+        def spec(name):
+            if name not in params or ADDED & set(axes[name]):
+                return PartitionSpec()
+            return _spec(params[name].shape, axes[name], rules, mesh)
+
+        return {name: NamedSharding(mesh, spec(name)) for name in names}
 
     def put_params(
         self, model: network.T5, params: Mapping[str, Any], mesh: Mesh
@@ -87,8 +94,8 @@ class Layout:
 
         Layers come in the plain form, and go in the form of the model's execution.
         """
-        shardings = self.param_shardings(model, mesh)
         params = weight_forms.in_form(params, model.execution)
+        shardings = self.param_shardings(model, mesh, params)
         return {name: _put(x, shardings[name]) for name, x in params.items()}
 
 

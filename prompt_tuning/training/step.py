@@ -21,6 +21,8 @@ from prompt_tuning.t5 import parameters
 
 Batch = Mapping[str, jax.Array | np.ndarray]
 Metrics = dict[str, jax.Array]
+# Of what is trained, the network's own parameters (methods/method.py `Method.materialize`).
+Materialize = Callable[[parameters.Flat], parameters.Flat]
 # The gradient of what is trained, and the loss sums that it is of.
 Gradient = tuple[parameters.Flat, losses.LossSums]
 
@@ -60,8 +62,12 @@ def batch_loss(
     )
 
 
+def _as_they_are(trained: parameters.Flat) -> parameters.Flat:
+    return trained
+
+
 def make_gradient(
-    model: network.T5, dropout_seed: int
+    model: network.T5, dropout_seed: int, materialize: Materialize = _as_they_are
 ) -> Callable[[TrainState, parameters.Flat, Batch, int | jax.Array], Gradient]:
     """`(state, frozen, batch, part) -> (gradient, loss sums)`.
 
@@ -74,7 +80,7 @@ def make_gradient(
         key = jax.random.fold_in(key, part) if use_dropout else None
 
         def loss(trained):
-            sums = batch_loss(model, {**frozen, **trained}, batch, key)
+            sums = batch_loss(model, {**frozen, **materialize(trained)}, batch, key)
             return sums.loss, sums
 
         return jax.grad(loss, has_aux=True)(state.trained)
@@ -115,7 +121,10 @@ def make_update(
 
 
 def make_train_step(
-    model: network.T5, optimizer: optax.GradientTransformation, dropout_seed: int
+    model: network.T5,
+    optimizer: optax.GradientTransformation,
+    dropout_seed: int,
+    materialize: Materialize = _as_they_are,
 ) -> Callable[..., tuple[TrainState, Metrics]]:
     """The step `(state, frozen, batch, proceed) -> (state, metrics)`, not yet compiled.
 
@@ -123,8 +132,9 @@ def make_train_step(
       model: the network with the method's modules in place.
       optimizer: of the trained arrays, from `optimizers.freeze`.
       dropout_seed: dropout is a function of this and the step.
+      materialize: the method's.
     """
-    gradient, update = make_gradient(model, dropout_seed), make_update(optimizer)
+    gradient, update = make_gradient(model, dropout_seed, materialize), make_update(optimizer)
 
     def train_step(state, frozen, batch, proceed=True):
         return update(state, gradient(state, frozen, batch, 0), proceed)
@@ -145,9 +155,10 @@ class CompiledStep:
         optimizer: optax.GradientTransformation,
         dropout_seed: int,
         state: TrainState,
+        materialize: Materialize = _as_they_are,
     ):
         """Takes `make_train_step`'s arguments, and a state whose arrays are on their devices."""
-        gradient = make_gradient(model, dropout_seed)
+        gradient = make_gradient(model, dropout_seed, materialize)
 
         def add(total, state, frozen, batch, part):
             return jax.tree.map(jnp.add, total, gradient(state, frozen, batch, part))
@@ -155,7 +166,7 @@ class CompiledStep:
         places = jax.tree.map(lambda x: x.sharding, state)
         everywhere = state.step.sharding
         self._step = jax.jit(
-            make_train_step(model, optimizer, dropout_seed),
+            make_train_step(model, optimizer, dropout_seed, materialize),
             donate_argnums=0,
             # Or the second step would be compiled anew.
             out_shardings=(places, everywhere),

@@ -13,7 +13,7 @@ import pathlib
 import common
 from prompt_tuning.checkpoints import t5x
 from prompt_tuning.checkpoints.stored import Checkpoint
-from prompt_tuning.methods import soft_prompt
+from prompt_tuning.methods import method
 from prompt_tuning.prompts import files
 
 
@@ -28,8 +28,8 @@ def check(prompts: files.Prompts, base: Checkpoint, args) -> None:
             f"BASE: {args.base} brings no vocabulary, without which it cannot be told whether PROMPT "
             "belongs to it: give --vocabulary_file, or --any_base_model."
         )
-    soft_prompt.check_base(
-        common.frozen(base, args.base), prompts, f"PROMPT: {args.prompt}", "--any_base_model"
+    method.check_base(
+        common.frozen(base, args.base), prompts.about, f"PROMPT: {args.prompt}", "--any_base_model"
     )
 
 

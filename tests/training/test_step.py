@@ -24,7 +24,7 @@ def setup(base, method=METHOD, optimizer=None, layout=sharding.Layout(), devices
     mesh = layout.mesh(jax.devices()[:devices])
     model = method.network(base)
     params = dict(base.params) | method.initial(base, jax.random.key(0))
-    places = layout.param_shardings(model, mesh)
+    places = layout.param_shardings(model, mesh, params)
     params = {name: jax.device_put(np.asarray(x), places[name]) for name, x in params.items()}
     trained, frozen = partition.split(params, method.trainable)
     optimizer = optimizers.freeze(optimizer or optimizers.adafactor(), method.trainable)
