@@ -21,6 +21,7 @@ setuptools.setup(
     package_dir={GIN: "gin"},
     package_data={
         "prompt_tuning": ["assets/**/*"],
+        "prompt_tuning.experiments": ["plans/*.toml"],
         **{folder: ["*.gin"] for folder in GIN_FOLDERS},
     },
     install_requires=[
@@ -37,6 +38,7 @@ setuptools.setup(
         "sentencepiece>=0.2",
         "tensorboardX>=2.6",
         "tensorstore>=0.1.70",
+        "tomli>=2; python_version < '3.11'",
     ],
     extras_require={
         "seqio": ["seqio>=0.0.19", "tensorflow-datasets>=4.9", "tensorflow-text>=2.16"],
@@ -52,6 +54,7 @@ setuptools.setup(
         "test": [
             "hypothesis>=6",
             "jax[tpu]",  # its compiler compiles for slices that are not here
+            "matplotlib>=3.8",
             "pyarrow>=15",
             "pytest>=8",
             "pytest-xdist>=3",
