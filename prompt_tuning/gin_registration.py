@@ -20,10 +20,17 @@ from prompt_tuning.data import objectives
 from prompt_tuning.data import tasks
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import ensemble
+from prompt_tuning.methods import adapters
+from prompt_tuning.methods import ia3
 from prompt_tuning.methods import lora
 from prompt_tuning.methods import method
 from prompt_tuning.methods import model_tuning
+from prompt_tuning.methods import p_tuning
+from prompt_tuning.methods import prefix_tuning
+from prompt_tuning.methods import prompt_design
 from prompt_tuning.methods import soft_prompt
+from prompt_tuning.methods import soft_words
+from prompt_tuning.methods import warp
 from prompt_tuning.prompts import initializers
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import execution as executions
@@ -48,6 +55,13 @@ PARTS = [
     soft_prompt.SoftPrompt,
     model_tuning.ModelTuning,
     lora.LoRA,
+    prefix_tuning.PrefixTuning,
+    p_tuning.PTuning,
+    prompt_design.PromptDesign,
+    adapters.Adapters,
+    ia3.IA3,
+    warp.WARP,
+    soft_words.SoftWords,
     initializers.Uniform,
     initializers.SampledVocab,
     initializers.ClassLabels,

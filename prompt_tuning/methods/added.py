@@ -67,9 +67,8 @@ class Added(method.Method):
                     "METHOD or its arguments, or PROMPT_FILE."
                 )
         method.check_base(base, about, f"PROMPT_FILE {path}")
-        shapes = jax.eval_shape(
-            lambda key: self.materialize(self._trained_of(base, key)), jax.random.key(0)
-        )
+        key = jax.random.key(0)  # made here, for initialisers index tables by numbers they draw
+        shapes = jax.eval_shape(lambda: self.materialize(self._trained_of(base, key)))
         problems = [
             f"{name}: expected {_shape(shapes, name)}, found {_shape(arrays, name)}"
             for name in sorted(shapes.keys() | arrays.keys())

@@ -122,7 +122,9 @@ class SampledVocab(_FromTable):
                 f"PROMPT_LENGTH {length} exceeds SampledVocab.first {self.first}: "
                 "shorten the prompt or set SampledVocab.replace = True."
             )
-        return _gather(table, jax.random.choice(key, self.first, (length,), self.replace))
+        with jax.ensure_compile_time_eval():  # numbers, also where only shapes are asked for
+            ids = jax.random.choice(key, self.first, (length,), self.replace)
+        return _gather(table, ids)
 
 
 @dataclasses.dataclass(frozen=True)

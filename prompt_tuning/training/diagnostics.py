@@ -92,7 +92,7 @@ def attention_mass(
 
 def _positions(
     model: network.T5, batch: Mapping[str, Array]
-) -> tuple[dict[str, Bool[Array, "B S"]], dict[str, Bool[Array, "B S"]]]:
+) -> tuple[dict[str, Bool[Array, "B _"]], dict[str, Bool[Array, "B _"]]]:
     """By stack: where real tokens stand, and, if it has a prompt, where that does."""
     real = {
         "encoder": batch["encoder_input_tokens"] != network.PAD_ID,
@@ -118,11 +118,12 @@ def _attention_weights(
         enable_dropout=False,
         mutable=["intermediates"],
     )
-    weights = {}
+    weights, examples = {}, len(batch["encoder_input_tokens"])
     for path, (x,) in parameters.flatten(state["intermediates"]).items():
         if path.endswith("/mean_weights"):
             if x.ndim == 3:
-                weights[path] = x
+                # A network may have several rows for an example, side by side: their mean.
+                weights[path] = jnp.mean(x.reshape(examples, -1, *x.shape[1:]), axis=1)
             else:  # a scan has those of all layers in one
                 paths = (path.replace("/layers/", f"/layers_{i}/") for i in range(len(x)))
                 weights |= dict(zip(paths, x))

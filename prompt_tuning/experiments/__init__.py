@@ -1,0 +1,1 @@
+"""The paper's curves and ablations: a plan of many runs, run, collected and plotted."""

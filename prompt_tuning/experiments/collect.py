@@ -1,0 +1,141 @@
+"""What came of a plan's cells, as one table: a row for each evaluation of a cell or an ensemble.
+
+Its columns: the axes; "evaluation"; "ensemble" (members, 0 for a cell; along their own axis they have no
+value); "trained" (numbers); "steps"; and every score. Figures are plot.py's part.
+"""
+
+from collections.abc import Sequence
+import contextlib
+import csv
+import json
+import math
+import os
+import pathlib
+import statistics
+
+import safetensors
+
+from prompt_tuning import atomic
+from prompt_tuning.experiments import plan as plans
+from prompt_tuning.experiments import run
+
+NAME = "table.csv"
+SCALARS = "scalars.jsonl"
+Table = list[dict[str, str | int | float]]
+
+
+def collect(plan: plans.Plan, out: str | os.PathLike) -> tuple[Table, list[str]]:
+    """The rows of all evaluations that are done, and the folders of those that are not."""
+    out = pathlib.Path(out)
+    cells = plan.cells()
+    table, missing = [], []
+    for job in [*cells, *plan.ensembles(cells)]:
+        about = None
+        for name in job.evaluations:
+            scores = run.read_metrics(job, out, name)
+            if scores is None:
+                missing.append(str(job.evaluation_folder(out, name)))
+                continue
+            about = _about(job, out) if about is None else about
+            values = {axis: job.values.get(axis, "") for axis in plan.axes}
+            table.append({**scores, **values, plans.EVALUATION: name, **about})
+    return table, missing
+
+
+def _about(job: plans.Job, out: pathlib.Path) -> dict[str, int]:
+    """The numbers beside scores; those that the files do not tell are left out."""
+    if isinstance(job, plans.Ensemble):
+        return {"ensemble": len(job.members)}
+    if job.train_command("", out) is None:
+        return {"ensemble": 0, "trained": 0, "steps": 0}
+    folder = job.folder(out)
+    about = {"ensemble": 0, "trained": _trained(folder), "steps": _steps(folder)}
+    return {name: value for name, value in about.items() if value is not None}
+
+
+def _trained(folder: pathlib.Path) -> int | None:
+    """How many numbers the best save has, by the heads of its .safetensors."""
+    sizes = []
+    for file in folder.glob("best/*.safetensors"):
+        try:
+            with safetensors.safe_open(file, "numpy") as stored:
+                sizes += [math.prod(stored.get_slice(name).get_shape()) for name in stored.keys()]
+        except safetensors.SafetensorError as error:
+            raise ValueError(f"{file} is damaged ({error}).") from error
+    return sum(sizes) or None
+
+
+def _steps(folder: pathlib.Path) -> int | None:
+    """The last step that was logged."""
+    file = folder / SCALARS
+    if not file.exists():
+        return None
+    for line in reversed(file.read_text(encoding="utf-8", errors="replace").splitlines()):
+        with contextlib.suppress(
+            ValueError
+        ):  # of a run that was killed the last may be half a line
+            return json.loads(line)["step"]
+    return None
+
+
+def write_table(plan: plans.Plan, table: Table, file: str | os.PathLike) -> None:
+    """CSV, whole or not at all."""
+    scores = dict.fromkeys(name for row in table for name in row)
+    columns = list(dict.fromkeys([*plan.axes, *plans.COLUMNS, *scores]))
+    with atomic.writing(file) as partial, partial.open("w", encoding="utf-8", newline="") as text:
+        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
+
+
+def read_table(file: str | os.PathLike) -> Table:
+    """What `write_table` wrote: texts up to the column "evaluation", behind it numbers; what has no
+    value is left out. Raises ValueError, by file and row."""
+    table = []
+    with open(file, encoding="utf-8", newline="") as text:
+        reader = csv.DictReader(text)
+        columns = list(reader.fieldnames or ())
+        if plans.EVALUATION not in columns:
+            raise ValueError(
+                f"{file} has no column {plans.EVALUATION!r}: it is no table of scores."
+            )
+        first = columns.index(plans.EVALUATION) + 1
+        for row in reader:
+            try:
+                texts = {name: row[name] for name in columns[:first]}
+                numbers = {name: float(row[name]) for name in columns[first:] if row[name]}
+            except ValueError as error:
+                raise ValueError(f"{file}, line {reader.line_num}: {error}.") from error
+            table.append({**texts, **numbers})
+    return table
+
+
+def summary(plan: plans.Plan, table: Table) -> str:
+    """Mean and sample standard deviation of the metric over `figure.over`, as a markdown table.
+
+    Raises ValueError if no row has the metric.
+    """
+    if table and not any(plan.metric in row for row in table):
+        known = dict.fromkeys(name for row in table for name in row)
+        scores = [name for name in known if name not in (*plan.axes, *plans.COLUMNS)]
+        raise ValueError(
+            f"{plan.file}: metric is {plan.metric!r}, but the scores are {', '.join(scores)}."
+        )
+    keys = [axis for axis in plan.axes if axis != plan.figure.over]
+    keys += [name for name in (plans.EVALUATION, "ensemble") if name != plan.figure.over]
+    groups: dict[tuple[str | int | float, ...], list[int | float]] = {}
+    for row in table:
+        if plan.metric in row:
+            groups.setdefault(tuple(row[key] for key in keys), []).append(row[plan.metric])
+    rows = [[*keys, "n", plan.metric], ["---"] * len(keys) + ["--:"] * 2]
+    rows += [[*map(_cell, key), str(len(x)), _spread(x)] for key, x in groups.items()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _cell(value: str | int | float) -> str:
+    return value.replace("|", "\\|") if isinstance(value, str) else f"{value:g}"
+
+
+def _spread(scores: Sequence[int | float]) -> str:
+    mean = f"{statistics.mean(scores):.1f}"
+    return f"{mean} ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else mean

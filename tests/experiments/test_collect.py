@@ -1,0 +1,159 @@
+"""The table has a row for each evaluation that is done, and reads back as it was."""
+
+import dataclasses
+import json
+
+import hypothesis
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from prompt_tuning.experiments import __main__ as program
+from prompt_tuning.experiments import collect
+from prompt_tuning.experiments import plan as plans
+
+PLAN = """
+name = "scores"
+metric = "accuracy"
+[axes.length]
+"1" = {}
+"20" = {}
+[axes.method]
+"a, b|c" = {}
+none = { trains = false }
+[axes.seed]
+"0" = {}
+"1" = {}
+[evaluations.test]
+[evaluations.moved]
+[ensemble]
+axis = "seed"
+[figure]
+kind = "table"
+over = "seed"
+"""
+
+
+@pytest.fixture
+def plan(tmp_path):
+    (tmp_path / "scores.toml").write_text(PLAN)
+    return plans.read(str(tmp_path / "scores.toml"))
+
+
+def write_scores(folder, **scores):
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text(json.dumps(scores))
+
+
+@pytest.fixture
+def out(plan, tmp_path):
+    """Some of the plan's evaluations, as runs leave them."""
+    folder = tmp_path / "out"
+    cells = folder / "cells"
+    write_scores(cells / "1--a-b-c--0/evaluations/test", accuracy=60.0, f1=55.5)
+    write_scores(cells / "1--a-b-c--1/evaluations/test", accuracy=62.0, f1=57)
+    write_scores(cells / "1--a-b-c--1/evaluations/moved", accuracy=50.0)
+    write_scores(cells / "20--none--0/evaluations/test", accuracy=12.5)
+    write_scores(folder / "ensembles/1--a-b-c/test", accuracy=64.0)
+    write_scores(cells / "150--of-another-plan/evaluations/test", accuracy=1.0)
+    best = cells / "1--a-b-c--0/best"
+    best.mkdir()
+    arrays = {"prompt": np.zeros((20, 8), np.float32), "deltas": np.zeros(3, np.float32)}
+    save_file(arrays, best / "prompt.safetensors")
+    np.save(best / "the_same.npy", arrays["prompt"])
+    lines = '{"step": 1, "train/loss": 2.0}\n{"step": 400, "train/loss": 1.0}\n{"step": 40'
+    (cells / "1--a-b-c--0/scalars.jsonl").write_text(lines)
+    return folder
+
+
+def test_rows_and_what_is_missing(plan, out):
+    table, missing = collect.collect(plan, out)
+    first = {"length": "1", "method": "a, b|c", "seed": "0", "evaluation": "test"}
+    assert table == [
+        first | {"ensemble": 0, "trained": 163, "steps": 400, "accuracy": 60.0, "f1": 55.5},
+        first | {"seed": "1", "ensemble": 0, "accuracy": 62.0, "f1": 57},
+        first | {"seed": "1", "evaluation": "moved", "ensemble": 0, "accuracy": 50.0},
+        first
+        | {"length": "20", "method": "none", "accuracy": 12.5}
+        | {"ensemble": 0, "trained": 0, "steps": 0},
+        first | {"seed": "", "ensemble": 2, "accuracy": 64.0},
+    ]
+    assert len(missing) == (8 + 2) * 2 - len(table)  # two ensembles have members that train
+    assert str(out / "cells/20--none--1/evaluations/test") in missing
+    assert str(out / "ensembles/20--a-b-c/moved") in missing
+
+
+def test_the_table_reads_back(plan, out):
+    table, _ = collect.collect(plan, out)
+    collect.write_table(plan, table, out / "table.csv")
+    assert collect.read_table(out / "table.csv") == table
+    head = (out / "table.csv").read_text().splitlines()[0]
+    assert head == "length,method,seed,evaluation,ensemble,trained,steps,accuracy,f1"
+
+
+def test_mean_and_sample_standard_deviation_are_over_seeds(plan, out):
+    table, _ = collect.collect(plan, out)
+    assert collect.summary(plan, table).splitlines() == [
+        "| length | method | evaluation | ensemble | n | accuracy |",
+        "| --- | --- | --- | --- | --: | --: |",
+        "| 1 | a, b\\|c | test | 0 | 2 | 61.0 ± 1.4 |",  # the root of 2
+        "| 1 | a, b\\|c | moved | 0 | 1 | 50.0 |",
+        "| 20 | none | test | 0 | 1 | 12.5 |",
+        "| 1 | a, b\\|c | test | 2 | 1 | 64.0 |",
+    ]
+
+
+def test_the_command_line(plan, out, capsys):
+    assert program.main(["collect", str(plan.file), f"--out={out}"]) == 0
+    told = capsys.readouterr()
+    table, missing = collect.collect(plan, out)
+    assert told.out.strip() == collect.summary(plan, table)
+    assert f"{len(missing)} evaluations are not done: {missing[0]}" in told.err
+    assert collect.read_table(out / "table.csv") == table
+
+
+def test_nothing_done_yet(plan, tmp_path, capsys):
+    assert program.main(["collect", str(plan.file), f"--out={tmp_path / 'new'}"]) == 0
+    assert collect.read_table(tmp_path / "new/table.csv") == []
+    assert "20 evaluations are not done" in capsys.readouterr().err
+
+
+def test_a_metric_that_is_no_score_is_told(plan, out):
+    other = dataclasses.replace(plan, metric="acuracy")
+    with pytest.raises(ValueError, match="metric is 'acuracy', but the scores are accuracy, f1"):
+        collect.summary(other, collect.collect(plan, out)[0])
+
+
+def test_damaged_files_are_told_by_name(plan, out, tmp_path):
+    (out / "cells/1--a-b-c--0/best/prompt.safetensors").write_bytes(b"x")
+    with pytest.raises(ValueError, match="best/prompt.safetensors is damaged"):
+        collect.collect(plan, out)
+    (tmp_path / "no.csv").write_text("length,accuracy\n1,2\n")
+    with pytest.raises(ValueError, match="no.csv has no column 'evaluation'"):
+        collect.read_table(tmp_path / "no.csv")
+    (tmp_path / "bad.csv").write_text("length,evaluation,accuracy\n1,test,2\n1,test,many\n")
+    with pytest.raises(ValueError, match="bad.csv, line 3: .*'many'"):
+        collect.read_table(tmp_path / "bad.csv")
+
+
+NUMBERS = st.floats(allow_nan=False) | st.integers(-(10**6), 10**6)
+
+
+@hypothesis.given(
+    rows=st.lists(
+        st.tuples(
+            st.text("ab,\"'\n ü", min_size=1), st.dictionaries(st.sampled_from("xyz"), NUMBERS)
+        )
+    )
+)
+@hypothesis.settings(
+    max_examples=25, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+def test_any_table_reads_back(plan, tmp_path, rows):
+    table = [
+        {"length": value, "method": "m", "seed": "", "evaluation": "test", "ensemble": 0, **scores}
+        for value, scores in rows
+    ]
+    collect.write_table(plan, table, tmp_path / "table.csv")
+    assert collect.read_table(tmp_path / "table.csv") == table
