@@ -42,4 +42,5 @@ def test_only_entry_points_reach_the_edge():
         if "prompt_tuning.cli" in file.read_text(encoding="utf-8")
         and not file.is_relative_to(PACKAGE / "cli")
     }
-    assert users == {"train.py", "eval.py", "infer.py", "compile.py"}
+    entry_points = {"train.py", "eval.py", "infer.py", "compile.py", "experiments/sweep.py"}
+    assert users == entry_points

@@ -16,6 +16,7 @@ import sys
 from prompt_tuning.experiments import collect
 from prompt_tuning.experiments import commands
 from prompt_tuning.experiments import plan as plans
+from prompt_tuning.experiments import plan_file
 from prompt_tuning.experiments import run
 
 BAD_PLAN = 2
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run.one_job([arguments[begin + 1 : end] for begin, end in spans])
     args = _parse(arguments)
     try:
-        plan = plans.read(args.plan)
+        plan = plan_file.read(args.plan)
         if args.action == "run":
             plan = plan.with_bindings(_pairs("--binding", args.binding))
             return run.run(plan, args.out, _kept(args.only))
@@ -90,7 +91,7 @@ def _kept(texts: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    shipped = ", ".join(sorted(file.stem for file in plans.SHIPPED.glob("*.toml")))
+    shipped = ", ".join(sorted(file.stem for file in plan_file.SHIPPED.glob("*.toml")))
     parser = argparse.ArgumentParser(
         prog="python -m prompt_tuning.experiments",
         description=__doc__.replace("{shipped}", shipped),

@@ -82,7 +82,13 @@ class Method:
         return {}
 
     def check_trained(self, base: weights.FrozenModel) -> None:
-        """Raises ValueError if weights are trained that are held in a form for frozen ones."""
+        """Raises ValueError if nothing is trained, or weights that are held in a form for frozen ones."""
+        if not self.trainable:
+            raise ValueError(
+                f"{type(self).__name__} trains nothing: evaluate it (prompt_tuning.eval) or predict with "
+                "it (prompt_tuning.infer), neither of which needs a PROMPT_FILE for it; or set METHOD to "
+                "one that trains, such as that of gin/methods/soft_prompt.gin."
+            )
         execution = base.execution
         if not (execution.scan_layers or execution.int8_weights):
             return

@@ -137,5 +137,5 @@ def _mass(
     return jnp.sum(on_columns * queries) / jnp.sum(queries)
 
 
-def _row_norms(rows: Float[Array, "R D"]) -> Float[Array, "R"]:
+def _row_norms(rows: Float[Array, "*R D"]) -> Float[Array, "*R"]:
     return jnp.linalg.norm(rows.astype(jnp.float32), axis=-1)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 import numpy as np
+import optax
 
 import common
 import compare
@@ -34,7 +35,7 @@ from prompt_tuning.training import step as training_step
 
 TINY = dict(vocab_size=4096, d_model=16, num_heads=2, head_dim=8, d_ff=32)
 TINY |= dict(num_encoder_layers=1, num_decoder_layers=1)  # for tests
-VOCABULARY = vocabularies.ByteVocabulary()  # of which nothing is read
+VOCABULARY = vocabularies.ByteVocabulary(extra_ids=1)  # of which nothing is read
 FIRST_TEXT_ID = 2  # behind padding and the end of sequence
 EXECUTION = ("scan_layers", "int8_weights", "remat_policy", "attention")  # fields to choose
 NEVER = -1  # an end of sequence that no model writes: every text gets its full length
@@ -87,10 +88,15 @@ def random_batch(
 
 def train(settings: dict[str, Any]) -> common.Served:
     """Steps of training/loop.py: its placing, its default arrangement, its compiled step."""
-    full = settings["mode"] == "full"
-    method, optimizer = model_tuning.ModelTuning(), _full_adafactor()
-    if not full:
-        method, optimizer = _soft_prompt(settings), optimizers.adafactor()
+    if settings["mode"] == "full":
+        return training(settings, model_tuning.ModelTuning(), full_adafactor())
+    return training(settings, _soft_prompt(settings), optimizers.adafactor())
+
+
+def training(
+    settings: dict[str, Any], method: methods.Method, optimizer: optax.GradientTransformation
+) -> common.Served:
+    """The same of any method."""
     model, params, mesh = _placed(settings, method)
     parts = _parts(random_batch(model.config, **settings["shape"]), mesh)
 
@@ -101,7 +107,7 @@ def train(settings: dict[str, Any]) -> common.Served:
     state = sharding.put_state(training_step.TrainState.create(trained, optimizer), mesh)
     total = _size(frozen) + _size(trained)
     del trained
-    train_step = training_step.CompiledStep(model, optimizer, 0, state)
+    train_step = training_step.CompiledStep(model, optimizer, 0, state, method.materialize)
     proceed = sharding.put_state(jnp.array(True), mesh)
     # A step of one part is one program, which can be looked at.
     whole = functools.cache(lambda: train_step.lower(state, frozen, parts[0], proceed).compile())
@@ -183,7 +189,7 @@ def _soft_prompt(settings):
     return soft_prompt.SoftPrompt(settings["prompt_length"], initializers.Uniform())
 
 
-def _full_adafactor():
+def full_adafactor() -> optax.GradientTransformation:
     """T5's own, for all weights."""
     return optimizers.adafactor(1e-3, clock_start=0, parameter_scale=True, factored=True)
 

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from prompt_tuning.experiments import __main__ as program
 from prompt_tuning.experiments import collect
-from prompt_tuning.experiments import plan as plans
+from prompt_tuning.experiments import plan_file
 
 PLAN = """
 name = "scores"
@@ -38,7 +38,7 @@ over = "seed"
 @pytest.fixture
 def plan(tmp_path):
     (tmp_path / "scores.toml").write_text(PLAN)
-    return plans.read(str(tmp_path / "scores.toml"))
+    return plan_file.read(str(tmp_path / "scores.toml"))
 
 
 def write_scores(folder, **scores):

@@ -13,7 +13,7 @@ import pytest
 
 from prompt_tuning.experiments import __main__ as program
 from prompt_tuning.experiments import commands
-from prompt_tuning.experiments import plan as plans
+from prompt_tuning.experiments import plan_file
 
 ROOT = pathlib.Path(__file__).parents[2]
 OUT = pathlib.Path("/mnt/my runs/it's")
@@ -52,7 +52,7 @@ SCRIPTS = {
 @pytest.fixture
 def plan(tmp_path):
     (tmp_path / "quotes.toml").write_text(PLAN)
-    return plans.read(str(tmp_path / "quotes.toml"))
+    return plan_file.read(str(tmp_path / "quotes.toml"))
 
 
 def expected(plan):

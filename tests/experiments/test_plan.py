@@ -17,6 +17,7 @@ from prompt_tuning.cli import reading
 from prompt_tuning.data.benchmarks import names
 from prompt_tuning.data.benchmarks import table
 from prompt_tuning.experiments import plan as plans
+from prompt_tuning.experiments import plan_file
 
 WHOLE = """
 name = "small"
@@ -66,7 +67,7 @@ def read(tmp_path):
     def read(text=WHOLE):
         file = tmp_path / "small.toml"
         file.write_text(text, encoding="utf-8")
-        return plans.read(str(file))
+        return plan_file.read(str(file))
 
     return read
 
@@ -242,7 +243,7 @@ def test_what_is_wrong_is_told_by_file_and_name(read, old, new, expected):
 
 def test_unknown_plans_and_bindings(read):
     with pytest.raises(plans.PlanError, match="no plan file lenght.*Did you mean length"):
-        plans.read("lenght")
+        plan_file.read("lenght")
     with pytest.raises(plans.PlanError, match="--binding MODEL_DIR is set for each cell"):
         read().with_bindings({"MODEL_DIR": "x"})
 
@@ -283,12 +284,12 @@ def test_cells_are_the_product_and_their_ids_differ(read, axes):
         }
 
 
-SHIPPED = sorted(file.stem for file in plans.SHIPPED.glob("*.toml"))
+SHIPPED = sorted(file.stem for file in plan_file.SHIPPED.glob("*.toml"))
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_gin_takes_every_command_of_a_shipped_plan(name):
-    plan = plans.read(name)
+    plan = plan_file.read(name)
     seen = set()
     for cell in plan.cells({"seed": ["0"], "task": list(plan.axes["task"])[:1]}):
         commands = [cell.train_command("python", OUT), *cell.eval_commands("python", OUT).values()]
@@ -304,7 +305,7 @@ def test_gin_takes_every_command_of_a_shipped_plan(name):
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name.startswith("paper_")])
 def test_benchmarks_of_the_paper_have_their_labels(name):
     by_name = {benchmark.name: benchmark for benchmark in table.BENCHMARKS.values()}
-    for choice in plans.read(name).axes["task"].values():
+    for choice in plan_file.read(name).axes["task"].values():
         task = json.loads(choice.settings.bindings["MIXTURE_OR_TASK_NAME"])
         labels = json.loads(choice.settings.bindings["CLASS_LABELS"])
         benchmark = by_name[names.parse(task).stem]

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from prompt_tuning.experiments import plan as plans
+from prompt_tuning.experiments import plan_file
 from prompt_tuning.experiments import plot
 
 PLAN = """
@@ -45,7 +46,7 @@ LENGTHS = (1, 20, 100)
 
 def read(folder, text=PLAN):
     (folder / "plan.toml").write_text(text)
-    return plans.read(str(folder / "plan.toml"))
+    return plan_file.read(str(folder / "plan.toml"))
 
 
 @pytest.fixture

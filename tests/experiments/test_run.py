@@ -15,6 +15,7 @@ import pytest
 from prompt_tuning.experiments import __main__ as program
 from prompt_tuning.experiments import collect
 from prompt_tuning.experiments import plan as plans
+from prompt_tuning.experiments import plan_file
 from prompt_tuning.experiments import run
 
 SECONDS = 240  # until something surely hangs
@@ -88,7 +89,7 @@ class Bench:
 
     def plan(self, text=PLAN):
         (self.folder / "colours.toml").write_text(text)
-        return plans.read(str(self.folder / "colours.toml"))
+        return plan_file.read(str(self.folder / "colours.toml"))
 
     def run(self, text=PLAN, only=None, out=None):
         return run.run(self.plan(text), out or self.out, only, str(self.python))
@@ -260,8 +261,8 @@ def test_a_signal_ends_the_command_which_saves_and_then_the_plan(bench, number, 
     script = textwrap.dedent(
         f"""
         import sys
-        from prompt_tuning.experiments import plan, run
-        plan = plan.read({str(bench.folder / "colours.toml")!r})
+        from prompt_tuning.experiments import plan_file, run
+        plan = plan_file.read({str(bench.folder / "colours.toml")!r})
         sys.exit(run.run(plan, {str(bench.out)!r}, None, {str(bench.python)!r}))
         """
     )

@@ -8,6 +8,7 @@ from prompt_tuning.data.metrics.super_glue import SUPER_GLUE_SCORES
 from prompt_tuning.experiments import collect
 from prompt_tuning.experiments import paper
 from prompt_tuning.experiments import plan as plans
+from prompt_tuning.experiments import plan_file
 from prompt_tuning.experiments import tables
 
 TRANSFER = """
@@ -34,7 +35,7 @@ over = "seed"
 
 def read(folder, text):
     (folder / "plan.toml").write_text(text)
-    return plans.read(str(folder / "plan.toml"))
+    return plan_file.read(str(folder / "plan.toml"))
 
 
 def rows_of(plan, score):
