@@ -10,6 +10,7 @@ import pytest
 
 from prompt_tuning.methods import adapters
 from prompt_tuning.t5 import attention
+from prompt_tuning.t5 import execution
 from prompt_tuning.t5 import layers
 from tests import models
 from tests.methods import adding
@@ -127,6 +128,13 @@ def test_activations_stay_in_their_type(batch):
     expected = adding.logits(exact, SMALL, learned, frozen, batch)
     assert not np.array_equal(found, expected)
     np.testing.assert_allclose(found, expected, atol=0.1 * np.abs(expected).max())
+
+
+def test_int8_weights_need_norms_that_stay(base):
+    held = dataclasses.replace(base, execution=execution.Execution(int8_weights=True))
+    with pytest.raises(ValueError, match="Adapters trains .*_norm/scale.*Execution.int8_weights"):
+        SMALL.check_trained(held)
+    METHODS["alone"].check_trained(held)
 
 
 def test_bad_settings():

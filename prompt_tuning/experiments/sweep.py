@@ -1,0 +1,601 @@
+"""Learning rates x seeds of a soft prompt on one frozen model, trained together in one compiled step.
+
+    python -m prompt_tuning.experiments.sweep --gin_file=MODEL.gin --gin_file=TASK.gin \\
+      --gin.MODEL_DIR=FOLDER --gin.TRAIN_STEPS=300 --learning_rates 0.1 0.3 --seeds 0 1 2
+
+Each member has the batches, the first prompt and the dropout that it has in a run alone
+(prompt_tuning/train.py, arrangement Padded), and so the same prompt, but for rounding. A step reads
+the frozen weights once for all members, and keeps activations of all: memory grows with their number.
+The optimizer is sweep.optimizer, not OPTIMIZER. In FOLDER:
+
+    lr_L--seed_S/       of each member: best/ (PROMPT_FILE takes this folder), scalars
+    results.jsonl       a line a member: learning rate, seed, best step, validation score
+    checkpoints/        to go on from, all members in one
+
+`train_together` takes what train.py's `train` takes, `sweep` is the short way from Python.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import dataclasses
+import functools
+import itertools
+import json
+import logging
+import math
+import os
+import pathlib
+import sys
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+import numpy as np
+import optax
+
+from prompt_tuning import atomic
+from prompt_tuning.checkpoints import runs
+from prompt_tuning.checkpoints import weights
+from prompt_tuning.data import arrangements
+from prompt_tuning.data import examples as data_examples
+from prompt_tuning.data import tasks
+from prompt_tuning.data.examples import DataError
+from prompt_tuning.evaluation import decoders
+from prompt_tuning.evaluation import evaluator
+from prompt_tuning.methods import soft_prompt
+from prompt_tuning.prompts import initializers
+from prompt_tuning.t5 import network
+from prompt_tuning.t5 import parameters
+from prompt_tuning.training import diagnostics
+from prompt_tuning.training import interrupt
+from prompt_tuning.training import lock
+from prompt_tuning.training import loop
+from prompt_tuning.training import optimizers
+from prompt_tuning.training import partition
+from prompt_tuning.training import progress as progress_lines
+from prompt_tuning.training import resuming
+from prompt_tuning.training import sharding
+from prompt_tuning.training import step as training_step
+from prompt_tuning.training import writers
+
+RESULTS = "results.jsonl"
+_KEY_BITS = 32  # of a seed, as many as jax.random.key uses
+log = logging.getLogger("prompt_tuning.experiments.sweep")  # as a command it is called __main__
+
+LearningRate = float | Float[Array, ""]
+# It is called inside the compiled step, where the learning rate has no value yet.
+Optimizer = Callable[[LearningRate], optax.GradientTransformation]
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One prompt of a sweep."""
+
+    learning_rate: float
+    seed: int
+
+    def __post_init__(self):
+        if not 0 < self.learning_rate < math.inf or self.seed < 0:
+            raise ValueError(
+                "A member needs a finite learning rate above 0 and a seed of at least 0, found "
+                f"{self}: change LEARNING_RATES (--learning_rates) or SEEDS (--seeds)."
+            )
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return f"lr_{self.learning_rate}--seed_{self.seed}"
+
+
+def grid(learning_rates: Sequence[float], seeds: Sequence[int]) -> list[Member]:
+    """Every learning rate with every seed."""
+    return [Member(float(rate), seed) for rate, seed in itertools.product(learning_rates, seeds)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What became of a member.
+
+    Attributes:
+      member: it.
+      folder: where its best prompt is.
+      trained: its last prompt.
+      best: its best evaluation.
+      stopped: the step whose loss or update was not finite, and which left it as it was; None if
+        all steps were taken.
+    """
+
+    member: Member
+    folder: pathlib.Path
+    trained: parameters.Flat
+    best: loop.Best
+    stopped: int | None
+
+
+@flax.struct.dataclass
+class SweepState:
+    """All that a step changes, of N members: what a sweep must save to go on."""
+
+    step: Any
+    members: training_step.TrainState  # each array with N in front
+    finite: Any  # [N]: whose steps go on
+
+
+def short_run_adafactor(steps: int) -> Optimizer:
+    """`optimizers.short_run_adafactor` of a learning rate without a value.
+
+    Optax compares the peak of its schedule with 0, so here the schedule peaks at 1.
+    """
+    schedule = optimizers.warmup_cosine(
+        1.0, warmup_steps=min(10, steps // 2), steps=steps, end_fraction=0.05
+    )
+
+    def of(learning_rate: LearningRate) -> optax.GradientTransformation:
+        return optimizers.adafactor(lambda count: learning_rate * schedule(count), clock_start=0)
+
+    return of
+
+
+class Together:
+    """N members on one network: their first state, and the step that takes all of them further.
+
+    `step(state, frozen, batch) -> (state, metrics)` is compiled once, whatever the learning rates
+    and seeds. A batch's arrays are [B, N, ...], so that its rows lie on devices as always; metrics
+    are [N]. The state is donated.
+    """
+
+    def __init__(
+        self,
+        model: network.T5,
+        trainable: Sequence[str],
+        optimizer: Optimizer,
+        members: Sequence[Member],
+        mesh: jax.sharding.Mesh,
+    ):
+        """Compiles nothing yet.
+
+        Args:
+          model: the network with the method's modules in place.
+          trainable: the method's.
+          optimizer: that of a learning rate; freezing is added here.
+          members: in the order of all arrays.
+          mesh: where the frozen weights lie.
+        """
+        self._trainable, self._optimizer = trainable, optimizer
+        # The small arrays of a sweep lie whole on every device.
+        self._whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+        rates = np.array([member.learning_rate for member in members], np.float32)
+        seeds = np.array([member.seed % 2**_KEY_BITS for member in members], np.uint32)
+        self._rates, self._seeds = jax.device_put((rates, seeds), self._whole)
+
+        def member_step(state, proceed, batch, learning_rate, seed, frozen):
+            step = training_step.make_train_step(model, self._frozen(learning_rate), seed)
+            return step(state, frozen, batch, proceed)
+
+        def sweep_step(state, frozen, batch, learning_rates, seeds):
+            each = jax.vmap(member_step, in_axes=(0, 0, 1, 0, 0, None))
+            members, metrics = each(
+                state.members, state.finite, batch, learning_rates, seeds, frozen
+            )
+            return SweepState(state.step + 1, members, metrics["finite"]), metrics
+
+        self._step = jax.jit(sweep_step, donate_argnums=0, out_shardings=self._whole)
+
+    def first(self, prompts: Sequence[parameters.Flat]) -> SweepState:
+        """The state before the first step, from each member's first prompts.
+
+        Raises ValueError if the optimizer needs the learning rate's value.
+        """
+        stacked = {
+            name: np.stack([np.asarray(prompt[name], np.float32) for prompt in prompts])
+            for name in prompts[0]
+        }
+
+        def create(trained, learning_rate):
+            return training_step.TrainState.create(trained, self._frozen(learning_rate))
+
+        try:
+            members = jax.vmap(create)(jax.device_put(stacked, self._whole), self._rates)
+        except jax.errors.ConcretizationTypeError as error:
+            raise ValueError(
+                "sweep.optimizer is called inside the compiled step, where the learning rate is an "
+                "array without a value, but this one branches on its value: give another, such as "
+                f"@adafactor or @adamw, or a schedule that multiplies by it. {error}"
+            ) from error
+        count = len(prompts)
+        state = SweepState(jnp.zeros((), jnp.int32), members, jnp.ones(count, bool))
+        return jax.device_put(state, self._whole)
+
+    def step(
+        self, state: SweepState, frozen: parameters.Flat, batch: training_step.Batch
+    ) -> tuple[SweepState, training_step.Metrics]:
+        return self._step(state, frozen, batch, self._rates, self._seeds)
+
+    def lower(
+        self, state: SweepState, frozen: parameters.Flat, batch: training_step.Batch
+    ) -> jax.stages.Lowered:
+        """The step before it is compiled, to be looked at."""
+        return self._step.lower(state, frozen, batch, self._rates, self._seeds)
+
+    def _frozen(self, learning_rate: LearningRate) -> optax.GradientTransformation:
+        return optimizers.freeze(self._optimizer(learning_rate), self._trainable)
+
+
+def side_by_side(batches: Sequence[training_step.Batch]) -> dict[str, np.ndarray]:
+    """One batch of N members' batches: [B, ...] each becomes [B, N, ...]."""
+    return {name: np.stack([batch[name] for batch in batches], axis=1) for name in batches[0]}
+
+
+def sweep(
+    model: weights.FrozenModel,
+    task: tasks.Task,
+    *,
+    length: int,
+    initializer: initializers.Initializer,
+    **options: Any,
+) -> list[Result]:
+    """Trains a prompt of `length` rows for each member; `train_together` has the other arguments.
+
+    Args:
+      model: the frozen model.
+      task: where examples come from and how they are scored.
+      length: P.
+      initializer: first value of the prompts, drawn by each member's seed.
+      **options: `members`, `out` and any other argument of `train_together`.
+    """
+    return train_together(model, soft_prompt.SoftPrompt(length, initializer), task, **options)
+
+
+def train_together(
+    model: weights.FrozenModel,
+    method: soft_prompt.SoftPrompt,
+    task: tasks.Task,
+    *,
+    members: Sequence[Member],
+    out: str | os.PathLike,
+    train_steps: int,
+    task_feature_lengths: Mapping[str, int],
+    batch_size: int = 32,
+    optimizer: Optimizer | None = None,
+    train_split: str = "train",
+    eval_split: str = "validation",
+    decoder: decoders.Decoder = decoders.Greedy(),
+    eval_period: int | None = 100,
+    max_eval_examples: int | None = None,
+    metric: str | None = None,
+    save_period: int = 100,
+    log_period: int = 10,
+    keep: int = 2,
+    cache_dir: str | None = None,
+    layout: sharding.Layout = sharding.Layout(),
+    configuration: str | None = None,
+) -> list[Result]:
+    """Trains all members in step with each other, evaluates them in turn, and keeps each one's best.
+
+    A sweep that is found in `out` goes on where it stopped. A member whose loss or update is not
+    finite stays as it was before, and the others go on.
+
+    Args:
+      model: the frozen model.
+      method: the prompt of every member.
+      task: where examples come from and how they are scored.
+      members: what differs; no two alike.
+      out: where everything is written (MODEL_DIR).
+      train_steps: steps of every member (TRAIN_STEPS).
+      task_feature_lengths: {"inputs": T, "targets": L}, in tokens (TASK_FEATURE_LENGTHS).
+      batch_size: B, examples a step of each member (BATCH_SIZE).
+      optimizer: that of a learning rate, which is an array without a value when it is called; None
+        for `short_run_adafactor`.
+      train_split: split to train on.
+      eval_split: split to evaluate on while training.
+      decoder: the way to predict in evaluations (DECODER).
+      eval_period: steps between evaluations; None for none at all (EVAL_PERIOD).
+      max_eval_examples: evaluate on a fixed random part of the split.
+      metric: score that tells the best evaluation, "-name" if lower is better; None for the task's.
+      save_period: steps between saves.
+      log_period: steps between logged scalars.
+      keep: saves to keep for resuming, at least 2.
+      cache_dir: where tokenised data is kept, if anywhere.
+      layout: how arrays lie on the devices.
+      configuration: what made this sweep, kept as config.gin.
+
+    Returns:
+      One result a member, in their order.
+
+    Raises:
+      DataError: data is missing or malformed.
+      ValueError: `out` holds another sweep, or an argument cannot be.
+      lock.InUseError: another run writes to `out`.
+      loop.Interrupted: Ctrl-C or SIGTERM came, and everything is saved.
+    """
+    _check(
+        members,
+        train_steps=train_steps,
+        eval_period=eval_period,
+        save_period=save_period,
+        log_period=log_period,
+    )
+    writers.check_folder(out, "MODEL_DIR")
+    lengths = data_examples.feature_lengths(task_feature_lengths)
+    mesh = layout.mesh()
+    model = layout.bind(model, mesh)
+    sharding.check_batch_size(batch_size, 1, mesh)
+    shape = arrangements.Step(batch_size, *lengths, mesh.shape[sharding.DATA])
+    batches = {
+        seed: arrangements.ArrangedBatches(
+            task.rows(train_split, model.vocabulary, *lengths, seed=seed, cache_dir=cache_dir),
+            shape,
+            arrangements.Padded(),
+            functools.partial(sharding.local_rows, mesh),
+        )
+        for seed in sorted({member.seed for member in members})
+    }
+    model_network, metric, evaluate = method.network(model), metric or task.metric, None
+    if eval_period is not None:
+        if eval_split not in task.splits:
+            raise DataError(
+                f"task {task.name} has no split {eval_split!r} to evaluate on, only "
+                f"{', '.join(task.splits)}: set EVAL_SPLIT, or EVAL_PERIOD = None"
+            )
+        options = evaluator.Options(
+            eval_split, *lengths, batch_size, max_eval_examples, cache_dir, mesh, decoder
+        )
+        evaluation = evaluator.Evaluator(model_network, model, task, options)
+        loop.signed_score(dict.fromkeys(evaluation.score_names, 0.0), metric)
+        evaluate = lambda params: evaluator.flat_scores(evaluation(params))
+
+    together = Together(
+        model_network,
+        method.trainable,
+        optimizer or short_run_adafactor(train_steps),
+        members,
+        mesh,
+    )
+    prompts = {seed: method.initial(model, jax.random.key(seed)) for seed in batches}
+    state = together.first([prompts[member.seed] for member in members])
+    params = layout.put_params(model_network, dict(model.params) | prompts[members[0].seed], mesh)
+    _, frozen = partition.split(params, method.trainable)
+    del params
+
+    def put(step: int) -> dict[str, jax.Array]:
+        by_seed = {seed: of_seed(step)[0][0] for seed, of_seed in batches.items()}
+        return sharding.put_batch(side_by_side([by_seed[x.seed] for x in members]), mesh)
+
+    with lock.held(pathlib.Path(out)):
+        return _train(
+            _Files(model, method, task.name, members, pathlib.Path(out), metric, configuration),
+            together,
+            state,
+            frozen,
+            put,
+            evaluate,
+            identity={
+                "task": task.name,
+                "model": model.fingerprint + (" as int8" if model.execution.int8_weights else ""),
+                "trained": {k: list(x.shape) for k, x in sorted(state.members.trained.items())},
+                "members": [[member.learning_rate, member.seed] for member in members],
+                "batch": batch_size,
+                "lengths": list(lengths),
+                **method.identity,
+            },
+            steps=train_steps,
+            eval_period=eval_period or train_steps,
+            save_period=save_period,
+            log_period=log_period,
+            keep=keep,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Files:
+    """What a sweep writes of its members."""
+
+    model: weights.FrozenModel
+    method: soft_prompt.SoftPrompt
+    task_name: str
+    members: Sequence[Member]
+    out: pathlib.Path
+    metric: str
+    configuration: str | None
+
+    @property
+    def folders(self) -> list[pathlib.Path]:
+        return [self.out / member.name for member in self.members]
+
+    def write_best(self, number: int, state: SweepState, best: loop.Best) -> None:
+        """The member's prompt as it is now, with what it was trained for."""
+        if jax.process_index() > 0:
+            return
+        member, scored = self.members[number], best.step >= 0
+        about = {
+            "base_model": self.model.name,
+            "fingerprint": self.model.fingerprint,
+            "task": self.task_name,
+            "learning_rate": member.learning_rate,
+            "seed": member.seed,
+            "metric": self.metric if scored else None,
+            "score": best.score if scored else None,
+            "step": np.asarray(state.members.step)[number],
+            "config": self.configuration,
+            **self.method.identity,
+        }
+        known = {name: str(value) for name, value in about.items() if value is not None}
+        prompt = {name: np.asarray(x)[number] for name, x in state.members.trained.items()}
+        self.method.write(self.model, prompt, self.folders[number] / "best", known)
+
+    def write_results(self, results: Sequence[Result]) -> None:
+        if jax.process_index() > 0:
+            return
+        lines = []
+        for result in results:
+            scored = result.best.step >= 0
+            line = {
+                "learning_rate": result.member.learning_rate,
+                "seed": result.member.seed,
+                "best_step": result.best.step if scored else None,
+                "metric": self.metric if scored else None,
+                "score": result.best.score if scored else None,
+                "stopped": result.stopped,
+                "folder": result.folder.name,
+            }
+            lines.append(json.dumps(line) + "\n")
+        with atomic.writing(self.out / RESULTS) as partial:
+            partial.write_text("".join(lines), encoding="utf-8")
+
+
+def _train(
+    files: _Files,
+    together: Together,
+    state: SweepState,
+    frozen: parameters.Flat,
+    put: Callable[[int], training_step.Batch],
+    evaluate: Callable[[parameters.Flat], Mapping[str, float]] | None,
+    *,
+    identity: Mapping[str, Any],
+    steps: int,
+    eval_period: int,
+    save_period: int,
+    log_period: int,
+    keep: int,
+) -> list[Result]:
+    """training/loop.py's order of things, for all members: resume, then step, evaluate and save."""
+    members, metric = files.members, files.metric
+    with contextlib.ExitStack() as stack:
+        checkpoints = runs.RunCheckpoints(files.out / "checkpoints", keep)
+        stack.callback(checkpoints.close)
+        bests = [loop.Best() for _ in members]
+        if (notes := checkpoints.notes()) is not None:
+            resuming.check_identity(notes["run"], identity, files.out)
+            resuming.tell_changes(notes["config"], files.configuration)
+            bests = [loop.Best(**best) for best in notes["best"]]
+            if notes["metric"] != metric:  # whose scores are others
+                bests = [loop.Best(evaluated=best.evaluated) for best in bests]
+            state = checkpoints.restore(state)
+        step, alive = int(state.step), np.asarray(state.finite)
+        writers.keep_configuration(files.out / "config.gin", files.configuration)
+        for folder, best in zip(files.folders, bests):
+            writers.take_back(folder, step, best.evaluated)
+        scalars = [writers.ScalarWriter(folder, step) for folder in files.folders]
+        for writer in scalars:
+            stack.callback(writer.close)
+        examples = identity["batch"] * len(members)
+        progress = progress_lines.Progress(step, steps, examples)
+
+        def ended() -> bool:
+            return step >= steps or not alive.any()
+
+        def improved() -> list[int]:
+            return [number for number, best in enumerate(bests) if best.step == step]
+
+        def prompt_of(number: int) -> parameters.Flat:
+            return {name: x[number] for name, x in state.members.trained.items()}
+
+        def save() -> None:
+            notes = {"best": [dataclasses.asdict(best) for best in bests], "metric": metric}
+            for writer in scalars:
+                writer.sync()
+            checkpoints.save(state, notes | {"run": identity, "config": files.configuration})
+            for number in improved():  # best/ holds what a save knows of
+                files.write_best(number, state, bests[number])
+
+        def evaluation_is_due() -> bool:
+            period_ends = ended() or step > 0 and step % eval_period == 0
+            return evaluate is not None and period_ends and bests[0].evaluated < step
+
+        def evaluate_all() -> list[loop.Best]:
+            scores = [evaluate({**frozen, **prompt_of(number)}) for number in range(len(members))]
+            for member, writer, found in zip(members, scalars, scores):
+                writer(step, {f"eval/{name}": value for name, value in found.items()})
+                shown = "  ".join(f"{name} {value:.4g}" for name, value in found.items())
+                progress.note(f"step {step}  {member.name}  {shown}")
+            return [
+                best.updated(step, loop.signed_score(found, metric))
+                for best, found in zip(bests, scores)
+            ]
+
+        def read(metrics: training_step.Metrics) -> None:
+            """Looks at what the last step computed."""
+            nonlocal alive
+            numbers = {name: np.asarray(x) for name, x in metrics.items()}
+            for number in np.flatnonzero(alive & ~numbers["finite"]):
+                log.warning(
+                    "%s: the loss or the update of step %d is not finite (loss %s). This prompt "
+                    "stays as it was before, the others go on.",
+                    members[number].name,
+                    step - 1,
+                    numbers["loss"][number],
+                )
+            alive = numbers["finite"]
+            if alive.any():
+                progress(step, numbers["loss"][alive].mean())
+            if step % log_period == 0:
+                for number in np.flatnonzero(alive):
+                    own = {name: float(x[number]) for name, x in numbers.items()}
+                    logged = {f"train/{name}": value for name, value in own.items()}
+                    scalars[number](step, logged | diagnostics.update_ratio(own))
+
+        interruption = stack.enter_context(interrupt.Interrupt())
+        batch = None if ended() else put(step)
+        while True:
+            if evaluation_is_due():
+                with contextlib.suppress(interrupt.Asked):  # made up for when the sweep goes on
+                    bests = evaluate_all()
+            if ended() or interruption.asked_now():
+                break  # and save
+            if step > 0 and step % save_period == 0 or improved():
+                save()
+            state, metrics = together.step(state, frozen, batch)
+            interruption.begin()
+            step += 1
+            if step < steps:
+                batch = put(step)  # while the devices compute
+            read(metrics)
+        save()
+        if not ended() or evaluation_is_due():
+            raise loop.Interrupted(
+                f"Stopped at step {step} of {steps}. The same command goes on from there "
+                f"({files.out}).",
+                interruption.signal,
+            )
+        own_steps = np.asarray(state.members.step)
+        results = []
+        for number, (member, folder) in enumerate(zip(members, files.folders)):
+            if evaluate is None:
+                files.write_best(number, state, bests[number])
+            stopped = None if alive[number] else int(own_steps[number])
+            results.append(Result(member, folder, prompt_of(number), bests[number], stopped))
+    files.write_results(results)
+    return results
+
+
+def _check(members: Sequence[Member], **counts: int | None) -> None:
+    """Raises ValueError where an argument cannot be."""
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise ValueError(f"sweep.{name} must be at least 1, found {value}.")
+    names = [member.name for member in members]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(
+            f"A sweep needs at least one member, and no two alike, found {names or 'none'}: change "
+            "LEARNING_RATES (--learning_rates) or SEEDS (--seeds)."
+        )
+
+
+def main() -> None:
+    """The command line; exits with 2 where the configuration is wrong."""
+    from prompt_tuning.cli import command
+
+    flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    flags.add_argument("--learning_rates", nargs="+", type=float)
+    flags.add_argument("--seeds", nargs="+", type=int)
+    lists, others = flags.parse_known_args()
+    bindings = [f"--gin.{k.upper()}={v!r}" for k, v in vars(lists).items() if v is not None]
+    sys.argv[1:] = [*others, *bindings]
+    command.run("sweep", train_together)
+
+
+if __name__ == "__main__":
+    main()
