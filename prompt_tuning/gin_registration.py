@@ -20,6 +20,7 @@ from prompt_tuning.data import objectives
 from prompt_tuning.data import tasks
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import ensemble
+from prompt_tuning.experiments import sweep
 from prompt_tuning.methods import adapters
 from prompt_tuning.methods import ia3
 from prompt_tuning.methods import lora
@@ -42,6 +43,7 @@ ENTRY_POINTS = {
     "evaluate": evaluation.evaluate,
     "infer": infer.infer,
     "compile_run": compiling.compile_run,
+    "sweep": sweep.train_together,
 }
 
 PARTS = [
@@ -74,6 +76,8 @@ PARTS = [
     optimizers.adamw,
     optimizers.muon,
     optimizers.warmup_cosine,
+    # The members of a sweep.
+    sweep.grid,
     # Ways to lay out a step's examples.
     arrangements.Padded,
     arrangements.Bucketed,

@@ -22,7 +22,7 @@ BAD_CONFIGURATION = 2
 FAILED = 1
 INTERRUPTED = 130
 READER_GONE = 141  # as of a program that SIGPIPE ends
-KEEP_CONFIGURATION = ("train", "evaluate")  # the entry points that write a folder
+KEEP_CONFIGURATION = ("train", "evaluate", "sweep")  # the entry points that write a folder
 SHAPES_ALONE = ("compile_run",)  # those that need no weights
 
 

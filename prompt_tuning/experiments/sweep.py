@@ -203,7 +203,7 @@ class Together:
             raise ValueError(
                 "sweep.optimizer is called inside the compiled step, where the learning rate is an "
                 "array without a value, but this one branches on its value: give another, such as "
-                f"@adafactor or @adamw, or a schedule that multiplies by it. {error}"
+                "@adafactor or @adamw, or a schedule that multiplies by it."
             ) from error
         count = len(prompts)
         state = SweepState(jnp.zeros((), jnp.int32), members, jnp.ones(count, bool))

@@ -17,8 +17,8 @@ from prompt_tuning.t5 import hooks as points
 from prompt_tuning.t5 import parameters
 
 KEY_VALUE = ("key", "value")
-# Of first values of prefixes that are trained themselves: small beside the keys and values of a text,
-# whose columns have about 1 in T5.
+# Of first values of prefixes that are trained themselves: small beside 1, which the keys and values
+# of a text have where a T5's own training begins.
 STDDEV = 0.1
 # How PyTorch draws the weights of its Linear, which the original leaves as they are.
 _linear = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")

@@ -67,7 +67,7 @@ def _as_they_are(trained: parameters.Flat) -> parameters.Flat:
 
 
 def make_gradient(
-    model: network.T5, dropout_seed: int, materialize: Materialize = _as_they_are
+    model: network.T5, dropout_seed: int | jax.Array, materialize: Materialize = _as_they_are
 ) -> Callable[[TrainState, parameters.Flat, Batch, int | jax.Array], Gradient]:
     """`(state, frozen, batch, part) -> (gradient, loss sums)`.
 
@@ -123,7 +123,7 @@ def make_update(
 def make_train_step(
     model: network.T5,
     optimizer: optax.GradientTransformation,
-    dropout_seed: int,
+    dropout_seed: int | jax.Array,
     materialize: Materialize = _as_they_are,
 ) -> Callable[..., tuple[TrainState, Metrics]]:
     """The step `(state, frozen, batch, proceed) -> (state, metrics)`, not yet compiled.
@@ -131,7 +131,7 @@ def make_train_step(
     Args:
       model: the network with the method's modules in place.
       optimizer: of the trained arrays, from `optimizers.freeze`.
-      dropout_seed: dropout is a function of this and the step.
+      dropout_seed: dropout is a function of this and the step; traced in a sweep.
       materialize: the method's.
     """
     gradient, update = make_gradient(model, dropout_seed, materialize), make_update(optimizer)

@@ -25,7 +25,8 @@ PROMPT_TEXT = "t"
 DATA_FILES = {"train": "t.txt"}
 VOCABULARY_FILE = "v"
 MIXTURE_OR_TASK_NAME = "spam"
-CLASS_LABELS = ["a"]
+CLASS_LABELS = ["a", "b"]
+PromptDesign.pattern = "t {inputs}"
 TASK_FEATURE_LENGTHS = {"inputs": 8, "targets": 4}
 files_mixture.rates = {"a": 1.0}
 """

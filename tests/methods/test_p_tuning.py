@@ -163,7 +163,7 @@ def test_a_prompt_is_served_whatever_made_it(base, batch, tmp_path):
 
 
 def test_decoding_and_padding(base, batch):
-    method = of("lstm", "[1] a [2] {inputs} [1]")
+    method = of("none", "[1] a [2] {inputs} [1]")
     adding.check_decoding(base, method, batch)
     adding.check_padding(base, method, batch)
     assert method.slots is None

@@ -5,6 +5,7 @@ import json
 
 import gin
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -17,12 +18,12 @@ from prompt_tuning.cli import reading
 from prompt_tuning.data import files
 from prompt_tuning.data import tasks
 from prompt_tuning.methods import learned
+from prompt_tuning.methods import method as methods
 from prompt_tuning.methods import prompt_design
 from prompt_tuning.planning import programs
 from prompt_tuning.t5 import decoding
 from prompt_tuning.t5 import parameters
 from tests import models
-from tests.methods import adding
 
 LENGTHS = {"inputs": 16, "targets": 4}
 TEXTS = ["red", "a cat is", "blue dog", ""]
@@ -45,13 +46,13 @@ def pieces_model(model_folder):
 
 def rows(tokens):
     longest = max(map(len, tokens))
-    return np.array([[*row, *[0] * (longest - len(row))] for row in tokens], np.int32)
+    return jnp.array([[*row, *[0] * (longest - len(row))] for row in tokens], jnp.int32)
 
 
 def logits(base, method, tokens):
     """Of the network and parameters that are served, for inputs of these tokens."""
     adapted = learned.adapt(base, method, None)
-    decoded = np.tile(np.array([[0, 9, 4, 7]], np.int32), (len(tokens), 1))
+    decoded = jnp.tile(jnp.array([[0, 9, 4, 7]]), (len(tokens), 1))
     params = {"params": parameters.unflatten(adapted.params)}
     return adapted.network.apply(params, rows(tokens), decoded, enable_dropout=False)
 
@@ -60,14 +61,14 @@ def check_written(base, method, write):
     """What the method adds to TEXTS gives what `write(text)`, written by hand, gives."""
     encode = base.vocabulary.encode
     found = logits(base, method, [[*encode(text), 1] for text in TEXTS])
-    expected = adding_nothing(base, [[*encode(write(text)), 1] for text in TEXTS])
+    expected = plain_logits(base, [[*encode(write(text)), 1] for text in TEXTS])
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-    plain = adding_nothing(base, [[*encode(text), 1] for text in TEXTS])
+    plain = plain_logits(base, [[*encode(text), 1] for text in TEXTS])
     assert np.abs(np.asarray(found) - plain).max() > 1e-2
 
 
-def adding_nothing(base, tokens):
-    return logits(base, prompt_design.method.Method(), tokens)
+def plain_logits(base, tokens):
+    return logits(base, methods.Method(), tokens)
 
 
 @pytest.mark.parametrize("model", ["bytes_model", "pieces_model"])
@@ -87,7 +88,7 @@ def test_it_is_text_around_the_input(request, model, settings, written):
 
 @pytest.mark.parametrize("model", ["bytes_model", "pieces_model"])
 def test_examples_stand_in_front_in_the_form_of_the_input(request, model, task):
-    """Drawn from the training split: rows of the file, each with its answer."""
+    """Rows of the training split that were drawn, each with its answer."""
     base = request.getfixturevalue(model)
     settings = dict(pattern="q: {inputs} a:", description="which?", examples=3, task=task)
     method = prompt_design.PromptDesign(**settings, seed=1)
@@ -110,7 +111,7 @@ def test_decoding_is_that_of_the_text(bytes_model):
     given = [[*encode(text), 1] for text in TEXTS]
     written = [[*encode(f"is it? {text} answer:"), 1] for text in TEXTS]
     found = decoded(adapted.network, adapted.params, given)
-    plain = decoded(prompt_design.method.Method().network(bytes_model), bytes_model.params, written)
+    plain = decoded(methods.Method().network(bytes_model), bytes_model.params, written)
     np.testing.assert_array_equal(found.tokens, plain.tokens)
     np.testing.assert_allclose(found.log_probs, plain.log_probs, rtol=1e-4)
 
