@@ -20,7 +20,7 @@ KEY_VALUE = ("key", "value")
 # Of first values of prefixes that are trained themselves: small beside 1, which the keys and values
 # of a text have where a T5's own training begins.
 STDDEV = 0.1
-# How PyTorch draws the weights of its Linear, which the original leaves as they are.
+# As PyTorch, in which the original is written, draws the weights of a linear layer.
 _linear = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
@@ -57,7 +57,7 @@ class Prefix(nn.Module):
 class PrefixTuning(added.Added):
     """A prefix for each layer's encoder self-attention, decoder self-attention and cross-attention.
 
-    What a prefix is to the other tokens (equation 4) is all that T5 sees of it: keys and values. As
+    What a prefix is to the other tokens (section 4.2) is all that T5 sees of it: keys and values. As
     in the original's encoder-decoder, the prefixes of each of the three kinds of attention are made
     by an embedding [P, D] and an MLP of their own, D -> hidden -> layers * 2 * H * K with tanh between
     (section 4.3), and what was learned is the prefixes alone. (The section has k columns in the
@@ -69,7 +69,7 @@ class PrefixTuning(added.Added):
 
     Attributes:
       length: P, rows in front of every attention (PROMPT_LENGTH). The paper's Figure 4 has its best
-        at 10 for short outputs, 200 for summaries.
+        at 10 for texts from tables, 200 for summaries.
       hidden: width of the MLPs' hidden layer.
       reparameterize: train the embeddings and MLPs, else the prefixes themselves, which the paper
         finds sensitive to the learning rate and slightly worse (section 4.3). Their first values

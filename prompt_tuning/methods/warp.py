@@ -134,7 +134,7 @@ class ClassReadout(nn.Module):
         return jnp.where(jnp.any(is_next, axis=-1, keepdims=True), found, 0)
 
     def _class_logits(self, x: Float[Array, "B D"]) -> Float[Array, "B C"]:
-        """Scaled as T5 1.0 scales its logits, which the table's rows make as well."""
+        """Scaled as T5 1.0 scales its logits, so that a learning rate for the prompt suits both."""
         shape = len(self.texts), x.shape[-1]
         classes = partitioning.param_with_axes(
             "classes", nn.initializers.zeros, shape, axes=("added", "embed")
@@ -165,8 +165,8 @@ class ClassReadout(nn.Module):
 class WARP(added.Added):
     """Trains a prompt and an embedding for each class of a task; predicts nothing but its classes.
 
-    The class embeddings start as what ClassLabels starts prompts from: the mean of the rows of a
-    label's pieces in the vocabulary's table.
+    The class embeddings start at zero, all classes alike. The rows of their labels' pieces in the
+    vocabulary's table, which say little about an encoder's output, were no better in short runs.
 
     Attributes:
       labels: the classes' texts (CLASS_LABELS), all targets of the task.
@@ -214,13 +214,13 @@ class WARP(added.Added):
         }
 
     def initial(self, base: weights.FrozenModel, key: jax.Array) -> parameters.Flat:
-        model = dict(table=base.table, vocabulary=base.vocabulary)
-        # A row for each label: nothing is left for the fallback to fill.
-        of_labels = initializers.ClassLabels(self.labels, initializers.Uniform())
         width = base.config.d_model
+        prompt_rows = self.initializer(
+            key, (self.length, width), table=base.table, vocabulary=base.vocabulary
+        )
         return {
-            files.parameter("encoder"): self.initializer(key, (self.length, width), **model),
-            CLASSES: of_labels(key, (len(self.labels), width), **model),
+            files.parameter("encoder"): prompt_rows,
+            CLASSES: jnp.zeros((len(self.labels), width)),
         }
 
     def _texts(self, vocabulary: vocabularies.Vocabulary) -> Texts:
