@@ -157,7 +157,8 @@ def test_a_prompt_is_served_whatever_made_it(base, batch, tmp_path):
     learned, frozen = adding.trained(base, of(hidden=6), scale=0.5)
     of(hidden=6).write(base, learned, tmp_path, {})
     free = of("none", initializer=initializers.SampledVocab(first=200))  # which draws its numbers
-    served = adding.logits(base, free, free.read(base, tmp_path), frozen, batch)
+    read = {name: jnp.asarray(x) for name, x in free.read(base, tmp_path).items()}
+    served = adding.logits(base, free, read, frozen, batch)
     expected = adding.logits(base, of(hidden=6), learned, frozen, batch)
     np.testing.assert_array_equal(served, expected)
 

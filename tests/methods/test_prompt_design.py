@@ -111,7 +111,8 @@ def test_decoding_is_that_of_the_text(bytes_model):
     encode = bytes_model.vocabulary.encode
 
     def decoded(network, params, tokens):
-        return decoding.greedy(network, parameters.unflatten(params), rows(tokens), 4, eos_id=-1)
+        greedy = jax.jit(lambda params, x: decoding.greedy(network, params, x, 4, eos_id=-1))
+        return greedy(parameters.unflatten(params), rows(tokens))
 
     given = [[*encode(text), 1] for text in TEXTS]
     written = [[*encode(f"is it? {text} answer:"), 1] for text in TEXTS]
