@@ -11,7 +11,14 @@ from prompt_tuning.t5 import parameters
 
 @dataclasses.dataclass(frozen=True)
 class ModelTuning(method.Method):
-    """The paper's baseline, through the same loop as a prompt."""
+    """The paper's baseline, through the same loop as a prompt.
+
+    Attributes:
+      writes_every_save: also write the model of every save, as numpy_checkpoints/checkpoint_N:
+        the checkpoints along an LM adaptation (paper, Figure 3d).
+    """
+
+    writes_every_save: bool = False
 
     @property
     def trainable(self) -> tuple[str, ...]:
