@@ -17,6 +17,7 @@ from prompt_tuning.data import arrangements
 from prompt_tuning.data import files
 from prompt_tuning.data import find_task
 from prompt_tuning.data import objectives
+from prompt_tuning.data import sentinel
 from prompt_tuning.data import tasks
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import ensemble
@@ -95,6 +96,7 @@ PARTS = [
     files.files_mixture,
     tasks.TextTask,
     tasks.MixtureTask,
+    sentinel.SentinelTask,
     objectives.SpanCorruption,
     objectives.PrefixLM,
 ]
