@@ -1,9 +1,11 @@
 """What came of a plan's cells, as one table: a row for each evaluation of a cell or an ensemble.
 
 Its columns: the axes; "evaluation"; "ensemble" (members, 0 for a cell; along their own axis they have no
-value); "trained" (numbers); "steps"; and every score. Figures are plot.py's part.
+value); "trained" (numbers); "steps"; "majority class" (what answering the commonest target of the split
+would score, in per cent); and every score. Figures are plot.py's part.
 """
 
+import collections
 from collections.abc import Sequence
 import contextlib
 import csv
@@ -21,6 +23,7 @@ from prompt_tuning.experiments import run
 
 NAME = "table.csv"
 SCALARS = "scalars.jsonl"
+PREDICTIONS = "predictions.jsonl"
 Table = list[dict[str, str | int | float]]
 
 
@@ -38,7 +41,8 @@ def collect(plan: plans.Plan, out: str | os.PathLike) -> tuple[Table, list[str]]
                 continue
             about = _about(job, out) if about is None else about
             values = {axis: job.values.get(axis, "") for axis in plan.axes}
-            table.append({**scores, **values, plans.EVALUATION: name, **about})
+            level = _majority(job.evaluation_folder(out, name) / PREDICTIONS)
+            table.append({**scores, **values, plans.EVALUATION: name, **about, **level})
     return table, missing
 
 
@@ -51,6 +55,18 @@ def _about(job: plans.Job, out: pathlib.Path) -> dict[str, int]:
     folder = job.folder(out)
     about = {"ensemble": 0, "trained": _trained(folder), "steps": _steps(folder)}
     return {name: value for name, value in about.items() if value is not None}
+
+
+def _majority(file: pathlib.Path) -> dict[str, float]:
+    """How many of the examples have the commonest target; nothing where targets are no texts."""
+    if not file.exists():
+        return {}
+    with file.open(encoding="utf-8") as lines:
+        targets = [json.loads(line).get("targets") for line in lines]
+    if not targets or not all(isinstance(target, str) for target in targets):
+        return {}
+    ((_, count),) = collections.Counter(targets).most_common(1)
+    return {plans.MAJORITY: 100 * count / len(targets)}
 
 
 def _trained(folder: pathlib.Path) -> int | None:

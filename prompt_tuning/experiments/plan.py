@@ -16,7 +16,14 @@ import re
 from typing import Any
 
 EVALUATION = "evaluation"
-COLUMNS = (EVALUATION, "ensemble", "trained", "steps")  # of a table of scores, beside axes
+MAJORITY = "majority class"
+COLUMNS = (
+    EVALUATION,
+    "ensemble",
+    "trained",
+    "steps",
+    MAJORITY,
+)  # of a table of scores, beside axes
 KINDS = ("curve", "table")
 FOLDERS = ("MODEL_DIR", "EVAL_OUTPUT_DIR")  # the runner's to set
 

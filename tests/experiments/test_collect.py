@@ -89,7 +89,19 @@ def test_the_table_reads_back(plan, out):
     collect.write_table(plan, table, out / "table.csv")
     assert collect.read_table(out / "table.csv") == table
     head = (out / "table.csv").read_text().splitlines()[0]
-    assert head == "length,method,seed,evaluation,ensemble,trained,steps,accuracy,f1"
+    assert head == (
+        "length,method,seed,evaluation,ensemble,trained,steps,majority class,accuracy,f1"
+    )
+
+
+def test_the_majority_class_is_of_the_evaluated_split(plan, out):
+    folder = out / "cells/1--a-b-c--0/evaluations/test"
+    lines = [{"targets": x, "prediction": "spam"} for x in ("ham", "spam", "ham", "ham")]
+    (folder / "predictions.jsonl").write_text("".join(f"{json.dumps(x)}\n" for x in lines))
+    first, *others = collect.collect(plan, out)[0]
+    assert first["majority class"] == 75 and not any("majority class" in x for x in others)
+    (folder / "predictions.jsonl").write_text(json.dumps({"targets": ["one", "or another"]}))
+    assert "majority class" not in collect.collect(plan, out)[0][0]
 
 
 def test_mean_and_sample_standard_deviation_are_over_seeds(plan, out):
