@@ -47,6 +47,16 @@ class Settings:
     def __add__(self, later: "Settings") -> "Settings":
         return Settings(self.gin_files + later.gin_files, {**self.bindings, **later.bindings})
 
+    def filled(self, values: Mapping[str, str]) -> "Settings":
+        """With each {axis} in the bindings' texts replaced by the cell's value of that axis."""
+        places = re.compile("|".join(re.escape(f"{{{axis}}}") for axis in values))
+
+        def fill(place: re.Match[str]) -> str:
+            return json.dumps(values[place[0][1:-1]], ensure_ascii=False)[1:-1]
+
+        bindings = {name: places.sub(fill, text) for name, text in self.bindings.items()}
+        return dataclasses.replace(self, bindings=bindings)
+
     def command(self, python: str, program: str, paths: Mapping[str, Any]) -> list[str]:
         """The words of `python -m prompt_tuning.PROGRAM`, with `paths` bound too."""
         bindings = {**self.bindings, **{name: gin_text(path) for name, path in paths.items()}}
@@ -229,8 +239,11 @@ class Plan:
     def _cell(self, values: Mapping[str, str]) -> Cell:
         choices = [self.axes[axis][value] for axis, value in values.items()]
         settings = sum((choice.settings for choice in choices), self.settings)
-        evaluations = {name: settings + differs for name, differs in self.evaluations.items()}
-        return Cell(values, evaluations, settings, all(choice.trains for choice in choices))
+        evaluations = {
+            name: (settings + differs).filled(values) for name, differs in self.evaluations.items()
+        }
+        trains = all(choice.trains for choice in choices)
+        return Cell(values, evaluations, settings.filled(values), trains)
 
     def ensembles(self, cells: Sequence[Cell]) -> list[Ensemble]:
         """Those that have all their members among `cells`, and something to vote on: trained prompts."""

@@ -19,8 +19,9 @@
     kind = "curve"                          # or "table"
     x = "length"; series = "task"; over = "seed"            # each on a line of its own; panel, log_x, x_label, levels
 
-Texts that begin with @ or % are gin's references. What comes later wins: the plan's, the axes' in their
-order, the evaluation's; bindings win over files. What a plan is stands in plan.py.
+Texts that begin with @ or % are gin's references; {size} in one stands for the cell's value of the axis
+size. What comes later wins: the plan's, the axes' in their order, the evaluation's; bindings win over
+files. What a plan is stands in plan.py.
 """
 
 from collections.abc import Callable, Collection, Mapping

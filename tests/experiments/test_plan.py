@@ -177,6 +177,21 @@ def test_a_binding_is_replaced_where_it_stands_or_is_new_everywhere(read):
     ] == before
 
 
+def test_an_axis_in_braces_is_the_cells_value_of_it(read):
+    text = WHOLE.replace(
+        "[bindings]",
+        '[bindings]\nINITIAL_CHECKPOINT_PATH = "models/{task}/{method}"\nPATTERN = "{inputs} {seed}"',
+    )
+    cell = read(text).cells({"task": ["spam"], "method": ["model tuning"], "seed": ["1"]})[0]
+    path = "models/spam/model tuning"
+    assert cell.settings.bindings["INITIAL_CHECKPOINT_PATH"] == f'"{path}"'
+    assert cell.settings.bindings["PATTERN"] == '"{inputs} 1"'
+    for command in cell.eval_commands("python", OUT).values():
+        assert f'--gin.INITIAL_CHECKPOINT_PATH="{path}"' in command
+    moved = read(text).with_bindings({"INITIAL_CHECKPOINT_PATH": '"/mnt/{seed}"'})
+    assert moved.cells()[1].settings.bindings["INITIAL_CHECKPOINT_PATH"] == '"/mnt/1"'
+
+
 def test_only_keeps_cells_by_value(read):
     plan = read()
     kept = plan.cells({"task": ["verse paraphrase"], "seed": ["0", "1"], "method": ["none"]})
