@@ -73,11 +73,13 @@ class Choice:
       settings: what differs.
       trains: whether there is anything to train.
       x: its place on a numeric axis of a figure.
+      only: of other axes, the values that it goes with; all of an axis that is not named.
     """
 
     settings: Settings
     trains: bool = True
     x: float | None = None
+    only: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,7 +221,8 @@ class Plan:
     ensemble: str | None = None
 
     def cells(self, only: Mapping[str, Sequence[str]] | None = None) -> list[Cell]:
-        """The product of the axes, the last one's values next to each other.
+        """The product of the axes, the last one's values next to each other, but for what does not go
+        together (`Choice.only`).
 
         Args:
           only: of these axes, the values to keep. Raises PlanError where there is no such.
@@ -234,7 +237,14 @@ class Plan:
             [value for value in choices if axis not in only or value in only[axis]]
             for axis, choices in self.axes.items()
         ]
-        return [self._cell(dict(zip(self.axes, values))) for values in itertools.product(*kept)]
+        product = [dict(zip(self.axes, values)) for values in itertools.product(*kept)]
+        return [self._cell(values) for values in product if self._goes_together(values)]
+
+    def _goes_together(self, values: Mapping[str, str]) -> bool:
+        choices = [self.axes[axis][value] for axis, value in values.items()]
+        return all(
+            values[axis] in allowed for choice in choices for axis, allowed in choice.only.items()
+        )
 
     def _cell(self, values: Mapping[str, str]) -> Cell:
         choices = [self.axes[axis][value] for axis, value in values.items()]

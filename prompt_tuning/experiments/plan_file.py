@@ -10,7 +10,8 @@
     [axes.length]
     "20" = { bindings = { PROMPT_LENGTH = 20 }, x = 20 }    # x: its place on a numeric axis of a figure
     [axes.seed]
-    "0" = { bindings = { SEED = 0 } }       # trains = false: there is nothing to train, only to evaluate
+    "0" = { bindings = { SEED = 0 } }       # trains = false: there is nothing to train, only to evaluate;
+                                            # only = { task = ["spam"] }: no cells with other tasks
     [evaluations.test]                      # what is evaluated of each cell once it is trained
     bindings = { EVAL_SPLIT = "test" }
     [ensemble]                              # optional: also evaluates all along this axis together
@@ -68,6 +69,7 @@ def _plan(content: Mapping[str, Any], file: pathlib.Path) -> plans.Plan:
     axes = {
         _axis_name(name, metric, axis): _axis(axis) for name, axis in top.sections("axes").items()
     }
+    _check_only(file, axes)
     ensemble = top.section("ensemble", optional=True)
     plan = plans.Plan(
         file,
@@ -111,7 +113,10 @@ def _axis(axis: "_Section") -> dict[str, plans.Choice]:
             )
         trains = part.value("trains", "true or false", True)
         x = part.value("x", "a finite number", None)
-        choices[value] = plans.Choice(_only_settings(part), trains, None if x is None else float(x))
+        only = _only(part)
+        choices[value] = plans.Choice(
+            _only_settings(part), trains, None if x is None else float(x), only
+        )
     without = [value for value, choice in choices.items() if choice.x is None]
     if 0 < len(without) < len(choices):
         raise plans.PlanError(
@@ -119,6 +124,24 @@ def _axis(axis: "_Section") -> dict[str, plans.Choice]:
             "lacks it."
         )
     return choices
+
+
+def _only(choice: "_Section") -> dict[str, list[str]]:
+    part = choice.section("only", optional=True)
+    if part is None:
+        return {}
+    return {axis: part.value(axis, "a list of texts") for axis in part.keys()}
+
+
+def _check_only(file: pathlib.Path, axes: Mapping[str, Mapping[str, plans.Choice]]) -> None:
+    """Raises PlanError where a value goes only with what there is not."""
+    for axis, choices in axes.items():
+        for value, choice in choices.items():
+            place = f"{file}: [axes.{axis}.{value}] only:"
+            for other, allowed in choice.only.items():
+                plans.check_known(other, axes, f"{place} there is no axis {other!r}")
+                for name in allowed:
+                    plans.check_known(name, axes[other], f"{place} {other} has no value {name!r}")
 
 
 def _evaluation_name(name: str, part: "_Section") -> str:
@@ -240,6 +263,9 @@ class _Section:
             raise plans.PlanError(f"{self.place} is empty: expected at least one table in it.")
         self._taken.update(self._content)
         return {name: self._below(name, part) for name, part in self._content.items()}
+
+    def keys(self) -> list[str]:
+        return list(self._content)
 
     def _below(self, name: str, content: Any) -> "_Section":
         return _Section(content, self._file, (*self._path, name))

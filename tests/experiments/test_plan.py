@@ -192,6 +192,14 @@ def test_an_axis_in_braces_is_the_cells_value_of_it(read):
     assert moved.cells()[1].settings.bindings["INITIAL_CHECKPOINT_PATH"] == '"/mnt/1"'
 
 
+def test_a_value_may_go_with_some_of_another_axis_alone(read):
+    plan = read(WHOLE.replace("none = {", 'none = { only = { seed = ["1"] },'))
+    found = [(cell.values["method"], cell.values["seed"]) for cell in plan.cells()]
+    assert ("none", "1") in found and ("none", "0") not in found
+    assert len(found) == len(read().cells()) - len(plan.axes["task"])
+    assert plan.cells({"method": ["none"], "seed": ["0"]}) == []
+
+
 def test_only_keeps_cells_by_value(read):
     plan = read()
     kept = plan.cells({"task": ["verse paraphrase"], "seed": ["0", "1"], "method": ["none"]})
@@ -244,6 +252,9 @@ def test_only_keeps_cells_by_value(read):
         ("[axes.task]", "[axes.empty]\n[axes.task]", r"\[axes.empty\] is empty"),
         ("[axes.task]", "[axes.accuracy]", r"\[axes.accuracy\] an axis needs a name"),
         ("[axes.task]", "[axes.steps]", r"\[axes.steps\] an axis needs a name"),
+        ("none = {", "none = { only = { sead = ['0'] },", "only: there is no axis 'sead'.*seed"),
+        ("none = {", "none = { only = { seed = ['9'] },", "only: seed has no value '9'"),
+        ("none = {", "none = { only = { seed = '0' },", r"only\] seed must be a list of texts"),
         ("[evaluations.moved]", '[evaluations."../moved"]', "an evaluation's name is a folder's"),
         ("[evaluations.moved]", "[evaluation.moved]", "there is no key 'evaluation'.*evaluations"),
         ('"0" = {', '"0" = 1\n"2" = {', r"\[axes.seed.0\] expected a table, found 1"),
