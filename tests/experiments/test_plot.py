@@ -244,7 +244,8 @@ def test_a_table_of_another_plan_is_refused(plan, change):
         plot.curve(plan, [{**row, **change} for row in rows_of(plan, accuracy)])
 
 
-def test_files(plan, tmp_path):
+def test_files(plan, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)  # other tests may have it
     png, svg = plot.draw(plan, rows_of(plan, accuracy), tmp_path / "out")
     assert (png, svg) == (tmp_path / "out/figure.png", tmp_path / "out/figure.svg")
     assert png.read_bytes().startswith(b"\x89PNG") and "</svg>" in svg.read_text()
