@@ -27,16 +27,23 @@ Shapes = dict[str, jax.ShapeDtypeStruct]
 def added_shapes(method: methods.Method, model: weights.FrozenModel) -> Shapes:
     """The parameters that a method adds; runs its checks against the model and its vocabulary.
 
-    Of a model on disk it reads what the first values of a prompt need.
+    Traced, not computed, but for initializers that index a table by numbers they draw. Of a model on
+    disk it reads what the first values of a prompt need.
     """
     unmade = {k: x for k, x in model.params.items() if isinstance(x, jax.ShapeDtypeStruct)}
 
     def initial(params):
-        with jax.ensure_compile_time_eval():  # initialisers index tables by numbers they draw
-            described = dataclasses.replace(model, params=model.params | params)
-            return method.initial(described, jax.random.key(0))
+        described = dataclasses.replace(model, params=model.params | params)
+        return method.initial(described, jax.random.key(0))
 
-    return jax.eval_shape(initial, unmade)
+    def drawn(params):
+        with jax.ensure_compile_time_eval():
+            return initial(params)
+
+    try:
+        return jax.eval_shape(initial, unmade)
+    except jax.errors.JAXTypeError:  # a number was asked for
+        return jax.eval_shape(drawn, unmade)
 
 
 def batch_shapes(

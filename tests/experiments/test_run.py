@@ -333,8 +333,9 @@ def test_wrong_command_lines_end_with_2(bench, capsys):
 
 
 def test_killed_after_its_first_cell_a_real_plan_goes_on(
-    model_folder, data_files, tmp_path, capsys
+    model_folder, data_files, tmp_path, capsys, monkeypatch
 ):
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiling is what takes time
     (tmp_path / "tiny.gin").write_text("EVAL_PERIOD = None\n")  # which TOML cannot say
     (tmp_path / "tiny.toml").write_text(
         f"""

@@ -15,11 +15,15 @@ from tests import models
 METHOD = model_tuning.ModelTuning()
 
 
-def test_what_is_written_is_read(tmp_path):
+@pytest.mark.parametrize(
+    ("method", "dtype"),
+    [(METHOD, "float32"), (model_tuning.ModelTuning(dtype="bfloat16"), "bfloat16")],
+)
+def test_what_is_written_is_read(tmp_path, method, dtype):
     base = models.tiny_model()
-    METHOD.write(base, base.params, tmp_path, {})
-    rounded = {name: x.astype("bfloat16") for name, x in base.params.items()}
-    found = {name: np.asarray(x) for name, x in METHOD.read(base, tmp_path).items()}
+    method.write(base, base.params, tmp_path, {})
+    rounded = {name: x.astype(dtype) for name, x in base.params.items()}
+    found = {name: np.asarray(x) for name, x in method.read(base, tmp_path).items()}
     jax.tree.map(np.testing.assert_array_equal, found, rounded)
 
 

@@ -87,8 +87,12 @@ def test_every_attention_is_over_concatenated_keys_and_values(base, inputs, targ
         where = "/".join(module.path) + "/"
         seen.append(where)
         own = {n.removeprefix(where): x for n, x in params.items() if n.startswith(where)}
-        queries, keys, mask, bias = (None if x is None else np.array(x) for x in args)
-        return jnp.asarray(attend(queries, keys, mask, bias, own, module.num_heads), jnp.float32)
+
+        def attended(*args):
+            args = (None if x is None else np.array(x) for x in args)
+            return np.float32(attend(*args, own, module.num_heads))
+
+        return jax.pure_callback(attended, jax.typeof(args[0]), *args)
 
     with nn.intercept_methods(by_hand):
         expected = adding.plain_logits(base, batch)
