@@ -23,6 +23,7 @@ FAILED = 1
 INTERRUPTED = 130
 READER_GONE = 141  # as of a program that SIGPIPE ends
 KEEP_CONFIGURATION = ("train", "evaluate", "sweep")  # the entry points that write a folder
+TRAIN = ("train", "sweep")  # those that save when they are asked to stop
 SHAPES_ALONE = ("compile_run",)  # those that need no weights
 
 
@@ -43,7 +44,7 @@ def run(entry_point: str, function: Callable[..., Any]) -> None:
 def _run(entry_point: str, function: Callable[..., Any], flags: command_flags.Flags) -> None:
     if entry_point not in SHAPES_ALONE:
         try:
-            cluster.join(flags, trains=entry_point == "train" and not flags.dry_run)
+            cluster.join(flags, trains=entry_point in TRAIN and not flags.dry_run)
         except OSError as error:
             _fail(error, FAILED, flags.traceback)
     _show_log()

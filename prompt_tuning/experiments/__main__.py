@@ -3,7 +3,7 @@
     run PLAN --out FOLDER         trains and evaluates its cells, one after another; goes on where it stopped
     commands PLAN --out FOLDER --on {shell,slice,gke,slurm} [--options "..."]    prints them as jobs instead
     collect PLAN --out FOLDER     writes FOLDER/table.csv, and prints means
-    plot PLAN --out FOLDER        draws the plan's figure of that table, in FOLDER
+    plot PLAN --out FOLDER        draws the plan's figure, in FOLDER: of its cells, or of a table.csv alone
 
 PLAN is a TOML file, or the name of one that ships: {shipped}.
 """
@@ -18,6 +18,7 @@ from prompt_tuning.experiments import commands
 from prompt_tuning.experiments import plan as plans
 from prompt_tuning.experiments import plan_file
 from prompt_tuning.experiments import run
+from prompt_tuning.experiments import tables
 
 BAD_PLAN = 2
 FAILED = 1
@@ -57,20 +58,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _collect(plan: plans.Plan, out: pathlib.Path) -> None:
+    print(tables.summary(plan, _written_table(plan, out)))
+
+
+def _written_table(plan: plans.Plan, out: pathlib.Path) -> collect.Table:
     table, missing = collect.collect(plan, out)
     collect.write_table(plan, table, out / collect.NAME)
     if missing:
         print(f"{len(missing)} evaluations are not done: {', '.join(missing)}", file=sys.stderr)
-    print(collect.summary(plan, table))
+    return table
 
 
 def _plot(plan: plans.Plan, out: pathlib.Path) -> None:
     file = out / collect.NAME
-    if not file.exists():
-        raise FileNotFoundError(f"There is no {file}: make it with `collect` first.")
+    if (out / plans.CELLS).is_dir():  # what is drawn is what is there now
+        table = _written_table(plan, out)
+    elif file.exists():
+        table = collect.read_table(file)
+    else:
+        raise FileNotFoundError(
+            f"There is neither {out / plans.CELLS} nor {file}: `run` the plan first."
+        )
     from prompt_tuning.experiments import plot  # it needs matplotlib
 
-    for drawn in plot.draw(plan, collect.read_table(file), out):
+    for drawn in plot.draw(plan, table, out):
         print(drawn)
 
 

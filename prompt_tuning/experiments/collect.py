@@ -1,19 +1,18 @@
 """What came of a plan's cells, as one table: a row for each evaluation of a cell or an ensemble.
 
 Its columns: the axes; "evaluation"; "ensemble" (members, 0 for a cell; along their own axis they have no
-value); "trained" (numbers); "steps"; "majority class" (what answering the commonest target of the split
-would score, in per cent); and every score. Figures are plot.py's part.
+value); "kept" (numbers); "steps"; "majority class" (the accuracy of
+answering the commonest target of the split, in per cent); and every score. What is shown of them is the
+part of tables.py and plot.py.
 """
 
 import collections
-from collections.abc import Sequence
 import contextlib
 import csv
 import json
 import math
 import os
 import pathlib
-import statistics
 
 import safetensors
 
@@ -28,11 +27,16 @@ Table = list[dict[str, str | int | float]]
 
 
 def collect(plan: plans.Plan, out: str | os.PathLike) -> tuple[Table, list[str]]:
-    """The rows of all evaluations that are done, and the folders of those that are not."""
+    """The rows of all evaluations that are done, and the folders of those that are not.
+
+    Raises PlanError where cells are recorded to be of another plan; what jobs made (`commands`) has
+    no record.
+    """
     out = pathlib.Path(out)
     cells = plan.cells()
     table, missing = [], []
     for job in [*cells, *plan.ensembles(cells)]:
+        run.check_recorded(job, out)
         about = None
         for name in job.evaluations:
             scores = run.read_metrics(job, out, name)
@@ -51,9 +55,9 @@ def _about(job: plans.Job, out: pathlib.Path) -> dict[str, int]:
     if isinstance(job, plans.Ensemble):
         return {"ensemble": len(job.members)}
     if job.train_command("", out) is None:
-        return {"ensemble": 0, "trained": 0, "steps": 0}
+        return {"ensemble": 0, "kept": 0, "steps": 0}
     folder = job.folder(out)
-    about = {"ensemble": 0, "trained": _trained(folder), "steps": _steps(folder)}
+    about = {"ensemble": 0, "kept": _kept(folder), "steps": _steps(folder)}
     return {name: value for name, value in about.items() if value is not None}
 
 
@@ -69,7 +73,7 @@ def _majority(file: pathlib.Path) -> dict[str, float]:
     return {plans.MAJORITY: 100 * count / len(targets)}
 
 
-def _trained(folder: pathlib.Path) -> int | None:
+def _kept(folder: pathlib.Path) -> int | None:
     """How many numbers the best save has, by the heads of its .safetensors."""
     sizes = []
     for file in folder.glob("best/*.safetensors"):
@@ -124,34 +128,3 @@ def read_table(file: str | os.PathLike) -> Table:
                 raise ValueError(f"{file}, line {reader.line_num}: {error}.") from error
             table.append({**texts, **numbers})
     return table
-
-
-def summary(plan: plans.Plan, table: Table) -> str:
-    """Mean and sample standard deviation of the metric over `figure.over`, as a markdown table.
-
-    Raises ValueError if no row has the metric.
-    """
-    if table and not any(plan.metric in row for row in table):
-        known = dict.fromkeys(name for row in table for name in row)
-        scores = [name for name in known if name not in (*plan.axes, *plans.COLUMNS)]
-        raise ValueError(
-            f"{plan.file}: metric is {plan.metric!r}, but the scores are {', '.join(scores)}."
-        )
-    keys = [axis for axis in plan.axes if axis != plan.figure.over]
-    keys += [name for name in (plans.EVALUATION, "ensemble") if name != plan.figure.over]
-    groups: dict[tuple[str | int | float, ...], list[int | float]] = {}
-    for row in table:
-        if plan.metric in row:
-            groups.setdefault(tuple(row[key] for key in keys), []).append(row[plan.metric])
-    rows = [[*keys, "n", plan.metric], ["---"] * len(keys) + ["--:"] * 2]
-    rows += [[*map(_cell, key), str(len(x)), _spread(x)] for key, x in groups.items()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def _cell(value: str | int | float) -> str:
-    return value.replace("|", "\\|") if isinstance(value, str) else f"{value:g}"
-
-
-def _spread(scores: Sequence[int | float]) -> str:
-    mean = f"{statistics.mean(scores):.1f}"
-    return f"{mean} ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else mean

@@ -20,10 +20,11 @@ MAJORITY = "majority class"
 COLUMNS = (
     EVALUATION,
     "ensemble",
-    "trained",
+    "kept",
     "steps",
     MAJORITY,
 )  # of a table of scores, beside axes
+CELLS = "cells"  # the folder of all of them
 KINDS = ("curve", "table")
 FOLDERS = ("MODEL_DIR", "EVAL_OUTPUT_DIR")  # the runner's to set
 
@@ -48,7 +49,8 @@ class Settings:
         return Settings(self.gin_files + later.gin_files, {**self.bindings, **later.bindings})
 
     def filled(self, values: Mapping[str, str]) -> "Settings":
-        """With each {axis} in the bindings' texts replaced by the cell's value of that axis."""
+        """With each {axis} in the bindings' texts replaced by the cell's value of that axis; braces
+        around another name stay."""
         places = re.compile("|".join(re.escape(f"{{{axis}}}") for axis in values))
 
         def fill(place: re.Match[str]) -> str:
@@ -158,7 +160,7 @@ class Cell(Job):
     trains: bool = True
 
     def folder(self, out: pathlib.Path) -> pathlib.Path:
-        return out / "cells" / self.id
+        return out / CELLS / self.id
 
     def evaluation_folder(self, out: pathlib.Path, name: str) -> pathlib.Path:
         return self.folder(out) / "evaluations" / name
@@ -272,12 +274,15 @@ class Plan:
         ]
 
     def with_bindings(self, given: Mapping[str, str]) -> "Plan":
-        """Each name takes its gin text wherever the plan binds it; one that it does not, in every cell."""
+        """Each name takes its gin text in every cell, whatever the plan binds it to where; one that only
+        evaluations bind, in these alone."""
         for name in given:
             check_binding(name, f"--binding {name}")
         choices = [choice for axis in self.axes.values() for choice in axis.values()]
-        parts = [self.settings, *(choice.settings for choice in choices)]
-        bound = {name for x in [*parts, *self.evaluations.values()] for name in x.bindings}
+        of_cells = {name for x in choices for name in x.settings.bindings} | {
+            *self.settings.bindings
+        }
+        evaluated = {name for x in self.evaluations.values() for name in x.bindings} - of_cells
 
         def change(settings: Settings, new: Mapping[str, str] | None = None) -> Settings:
             changed = {name: given.get(name, text) for name, text in settings.bindings.items()}
@@ -286,7 +291,7 @@ class Plan:
         return dataclasses.replace(
             self,
             settings=change(
-                self.settings, {name: x for name, x in given.items() if name not in bound}
+                self.settings, {name: x for name, x in given.items() if name not in evaluated}
             ),
             axes={
                 axis: {

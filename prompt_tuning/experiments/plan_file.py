@@ -69,8 +69,8 @@ def _plan(content: Mapping[str, Any], file: pathlib.Path) -> plans.Plan:
     axes = {
         _axis_name(name, metric, axis): _axis(axis) for name, axis in top.sections("axes").items()
     }
-    _check_only(file, axes)
     ensemble = top.section("ensemble", optional=True)
+    _check_only(file, axes)
     plan = plans.Plan(
         file,
         top.value("name", "text"),
@@ -81,12 +81,13 @@ def _plan(content: Mapping[str, Any], file: pathlib.Path) -> plans.Plan:
             _evaluation_name(name, part): _only_settings(part)
             for name, part in top.sections("evaluations").items()
         },
-        _figure(top.section("figure"), axes),
+        _figure(top.section("figure"), axes, metric),
         ensemble and _played_by(ensemble, "axis", axes, needed=True),
     )
     top.check_unknown()
     if ensemble:
         ensemble.check_unknown()
+    _check_places(plan)
     return plan
 
 
@@ -144,6 +145,21 @@ def _check_only(file: pathlib.Path, axes: Mapping[str, Mapping[str, plans.Choice
                     plans.check_known(name, axes[other], f"{place} {other} has no value {name!r}")
 
 
+def _check_places(plan: plans.Plan) -> None:
+    """Raises PlanError where {name} in a binding is nearly an axis; others are the program's own."""
+    choices = [choice.settings for axis in plan.axes.values() for choice in axis.values()]
+    for settings in (plan.settings, *choices, *plan.evaluations.values()):
+        for bound, text in settings.bindings.items():
+            for name in re.findall(r"{(\w+)}", text):
+                if name not in plan.axes and (
+                    near := difflib.get_close_matches(name, plan.axes, n=1)
+                ):
+                    raise plans.PlanError(
+                        f"{plan.file}: {bound} has {{{name}}}, and there is no axis {name!r}. Did you "
+                        f"mean {{{near[0]}}}?"
+                    )
+
+
 def _evaluation_name(name: str, part: "_Section") -> str:
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise plans.PlanError(
@@ -153,13 +169,18 @@ def _evaluation_name(name: str, part: "_Section") -> str:
     return name
 
 
-def _figure(part: "_Section", axes: Mapping[str, Mapping[str, plans.Choice]]) -> plans.Figure:
+def _figure(
+    part: "_Section", axes: Mapping[str, Mapping[str, plans.Choice]], metric: str
+) -> plans.Figure:
     kind = part.value("kind", "text")
     plans.check_known(kind, plans.KINDS, f"{part.place} there is no kind {kind!r}")
     played = {
         role: _played_by(part, role, [*axes, plans.EVALUATION], kind == "curve" and role == "x")
         for role in ("x", "series", "panel", "over")
     }
+    if kind == "table":  # which has no x axis to speak of, and no levels
+        part.check_unknown(" of a table")
+        return plans.Figure(kind, **played)
     log_x = part.value("log_x", "true or false", False)
     if log_x:
         for value, choice in axes.get(played["x"], {"": plans.Choice(plans.Settings())}).items():
@@ -170,6 +191,11 @@ def _figure(part: "_Section", axes: Mapping[str, Mapping[str, plans.Choice]]) ->
                 )
     label, levels = part.value("x_label", "text", None), part.value("levels", "a list of texts", [])
     part.check_unknown()
+    if plans.MAJORITY in levels and metric != "accuracy":
+        raise plans.PlanError(
+            f"{part.place} levels: {plans.MAJORITY!r} is an accuracy, and metric is {metric!r}: leave "
+            "it out."
+        )
     return plans.Figure(kind, **played, log_x=log_x, x_label=label, levels=tuple(levels))
 
 
@@ -270,6 +296,6 @@ class _Section:
     def _below(self, name: str, content: Any) -> "_Section":
         return _Section(content, self._file, (*self._path, name))
 
-    def check_unknown(self) -> None:
+    def check_unknown(self, of: str = "") -> None:
         for key in self._content:
-            plans.check_known(key, self._taken, f"{self.place} there is no key {key!r}")
+            plans.check_known(key, self._taken, f"{self.place} there is no key {key!r}{of}")

@@ -47,12 +47,13 @@ def curve(plan: plans.Plan, table: collect.Table) -> Figure:
     A point is the mean of the metric over `figure.over`; the band reaches one sample standard
     deviation to either side (the paper's, of three runs), where there are several runs. If the
     values of x have no numbers, or only one was run, points with bars take the place of lines with
-    bands, the series side by side. Each of `figure.levels` is a column of the table: a horizontal
+    bands, the series side by side. A point that lacks runs of the plan says of how many it is. Each of `figure.levels` is a column of the table: a horizontal
     line at its mean over the panel's cells.
     """
     tables.check_scores(plan, table)
     part = plan.figure
-    groups = tables.grouped(plan, table, part.panel, part.series, part.x)
+    parts = (part.panel, part.series, part.x)
+    groups, planned = tables.grouped(plan, table, *parts), tables.planned(plan, *parts)
     _check_levels(plan, groups)
     panels, series = tables.order(plan, part.panel), tables.order(plan, part.series)
     single = all(len(rows) == 1 for rows in groups.values())
@@ -62,7 +63,8 @@ def curve(plan: plans.Plan, table: collect.Table) -> Figure:
         for number, name in enumerate(series):
             shift = GROUP_WIDTH * ((number + 0.5) / len(series) - 0.5)
             rows = {key[2]: x for key, x in groups.items() if key[:2] == (panel, name)}
-            _draw_series(axes, plan, rows, name, f"C{number}", shift)
+            points = _points(plan, rows, {x: planned[panel, name, x] for x in rows})
+            _draw_series(axes, points, _is_numeric(plan), name, f"C{number}", shift)
         _draw_levels(axes, plan, [x for key, x in groups.items() if key[0] == panel])
         if part.log_x:
             axes.set_xscale("log")
@@ -107,41 +109,54 @@ class _Point(NamedTuple):
     x: int | float
     mean: int | float
     deviation: float  # NaN for one run
+    lacking: str  # "2 of 3" where runs of the plan are not there; else empty
 
 
 def _draw_series(
     axes: Axes,
-    plan: plans.Plan,
-    rows: Mapping[str, Sequence[tables.Row]],
+    points: Sequence[_Point],
+    numeric: bool,
     name: str | None,
     color: str,
     shift: float,
 ) -> None:
     """A line with a band, or points with bars, `shift` beside their categories."""
-    points = sorted(_points(plan, rows))
     if not points:
         return
-    x, mean, deviation = (np.array(column) for column in zip(*points))
-    if _is_numeric(plan) and len(points) > 1:
+    x, mean, deviation = (np.array(column) for column in list(zip(*points))[:3])
+    x = x if numeric else x + shift
+    for place, point in zip(x, points):
+        if point.lacking:
+            axes.annotate(
+                point.lacking,
+                (place, point.mean),
+                xytext=(4, 4),
+                textcoords="offset points",
+                fontsize="x-small",
+            )
+    if numeric and len(points) > 1:
         axes.plot(x, mean, marker="o", color=color, label=name)
         if np.isfinite(deviation).any():
             axes.fill_between(
                 x, mean - deviation, mean + deviation, color=color, alpha=BAND_ALPHA, linewidth=0
             )
         return
-    x = x if _is_numeric(plan) else x + shift
     bars = deviation if np.isfinite(deviation).any() else None
     axes.errorbar(x, mean, bars, fmt="o", capsize=3, color=color, label=name)
 
 
-def _points(plan: plans.Plan, rows: Mapping[str, Sequence[tables.Row]]) -> list[_Point]:
+def _points(
+    plan: plans.Plan, rows: Mapping[str, Sequence[tables.Row]], planned: Mapping[str, int]
+) -> list[_Point]:
+    """Along x; `planned` says how many runs each should be of."""
     points = []
     for value, place in _places(plan).items():
         scores = [row[plan.metric] for row in rows.get(value, []) if plan.metric in row]
         if scores:
             deviation = statistics.stdev(scores) if len(scores) > 1 else np.nan
-            points.append(_Point(place, statistics.mean(scores), deviation))
-    return points
+            lacking = f"{len(scores)} of {planned[value]}" if len(scores) < planned[value] else ""
+            points.append(_Point(place, statistics.mean(scores), deviation, lacking))
+    return sorted(points)
 
 
 def _is_numeric(plan: plans.Plan) -> bool:

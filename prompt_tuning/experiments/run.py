@@ -1,8 +1,9 @@
 """Runs a plan's cells, one after another, each as the commands that users type; goes on where it stopped.
 
 In the folder that is given, for each cell, cells/ID/: what training writes (training/loop.py),
-evaluations/NAME/, log.txt with all that the commands say, and cell.json: the commands. An ensemble has
-the same, but for training, in ensembles/ID/, each evaluation in NAME/. No JAX here: accelerators are the commands' own.
+evaluations/NAME/, log.txt with all that the commands say, and cell.json: the commands, an evaluation's
+once it is done. An ensemble has the same, but for training, in ensembles/ID/, each evaluation in NAME/.
+No JAX here: accelerators are the commands' own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,7 +58,7 @@ def run(
     cells = plan.cells(only)
     jobs = [*cells, *plan.ensembles(cells)]
     for job in jobs:
-        _check_recorded(job, out)
+        check_recorded(job, out)
     failed = []
     with _Children() as children:
         for number, job in enumerate(jobs, 1):
@@ -100,17 +101,13 @@ def _members(job: plans.Job) -> Sequence[plans.Cell]:
 def _run_job(job: plans.Job, out: pathlib.Path, python: str, children: "_Children") -> bool:
     """Returns whether there was anything to do."""
     recorded = _read_record(job, out)["evaluations"]
-    commands = _commands(job)["evaluations"]
-    metrics = {name: job.evaluation_folder(out, name) / METRICS for name in commands}
-    due = [
+    due = [  # what is there without a record was made by an unknown command
         name
-        for name in commands
-        if recorded.get(name) != commands[name] or not metrics[name].exists()
+        for name in job.evaluations
+        if name not in recorded or not (job.evaluation_folder(out, name) / METRICS).exists()
     ]
     if not due:
         return False
-    for name in due:  # what is there was made by an unknown command
-        metrics[name].unlink(missing_ok=True)
     _write_record(job, out)
     log = job.folder(out) / LOG
     if train := job.train_command(python, out):
@@ -118,6 +115,7 @@ def _run_job(job: plans.Job, out: pathlib.Path, python: str, children: "_Childre
     evaluations = job.eval_commands(python, out)
     for name in due:
         _logged(evaluations[name], log, children)
+        _write_record(job, out, name)
     return True
 
 
@@ -154,14 +152,17 @@ def _read_record(job: plans.Job, out: pathlib.Path) -> dict[str, Any]:
     return _read_json(file) if file.exists() else {"train": [], "evaluations": {}}
 
 
-def _write_record(job: plans.Job, out: pathlib.Path) -> None:
+def _write_record(job: plans.Job, out: pathlib.Path, done: str | None = None) -> None:
+    """Records the training, and the evaluation that is done, beside those that were."""
     commands = _commands(job)
-    evaluations = {**_read_record(job, out)["evaluations"], **commands["evaluations"]}
+    evaluations = _read_record(job, out)["evaluations"]
+    if done is not None:
+        evaluations = {**evaluations, done: commands["evaluations"][done]}
     with atomic.writing(job.folder(out) / RECORD) as partial:
         partial.write_text(json.dumps({**commands, "evaluations": evaluations}, indent=2))
 
 
-def _check_recorded(job: plans.Job, out: pathlib.Path) -> None:
+def check_recorded(job: plans.Job, out: pathlib.Path) -> None:
     """Raises PlanError if the job was begun with another command; new evaluations are none."""
     folder = job.folder(out)
     if not (folder / RECORD).exists():

@@ -1,9 +1,11 @@
 """Markdown tables of a plan's scores, beside what the paper published: its Tables 1 to 3, and others
-like them. Also how rows are grouped for a figure, which plot.py shares.
+like them; and the summary that `collect` prints. Also how rows are grouped for a figure, which plot.py
+shares.
 
 The paper's numbers are in paper.py, tables of parameters in parameters.py.
 """
 
+import collections
 from collections.abc import Collection, Mapping, Sequence
 import contextlib
 import dataclasses
@@ -78,6 +80,33 @@ def grouped(plan: plans.Plan, table: collect.Table, *by: str | None) -> dict[Key
     return groups
 
 
+def planned(plan: plans.Plan, *by: str | None) -> collections.Counter[Key]:
+    """How many rows `grouped` gives of each group once all cells are evaluated."""
+    rows = [
+        {**cell.values, plans.EVALUATION: evaluation}
+        for cell in plan.cells()
+        for evaluation in plan.evaluations
+    ]
+    return collections.Counter(_values(row, by) for row in rows)
+
+
+def summary(plan: plans.Plan, table: collect.Table) -> str:
+    """Mean and sample standard deviation of the metric over `figure.over`, of cells and ensembles.
+
+    Raises ValueError as `check_scores` does, if any row is there.
+    """
+    if table:
+        check_scores(plan, table)
+    keys = [axis for axis in plan.axes if axis != plan.figure.over]
+    keys += [name for name in (plans.EVALUATION, "ensemble") if name != plan.figure.over]
+    groups: dict[tuple[str | int | float, ...], list[int | float]] = {}
+    for row in table:
+        if plan.metric in row:
+            groups.setdefault(tuple(row[key] for key in keys), []).append(row[plan.metric])
+    rows = [[*map(str, key), str(len(x)), _spread(x)] for key, x in groups.items()]
+    return markdown([*keys, "n", plan.metric], rows, texts=len(keys))
+
+
 def _values(row: Row, by: Sequence[str | None]) -> Key:
     return tuple(None if name is None else row[name] for name in by)
 
@@ -88,7 +117,7 @@ def render(plan: plans.Plan, table: collect.Table) -> str:
 
     A number is the mean over `figure.over`, ± one sample standard deviation. If that is the axis of
     ensembles, the best of its values and the ensemble stand beside it; best is who has the highest
-    mean of the row's metrics. Those are the paper's for this dataset, where it has any and the plan's
+    mean of the row's metrics, on the split that is shown, as the paper's is. Those are the paper's for this dataset, where it has any and the plan's
     metric is among them or not to be had; else the plan's. The paper's numbers are in columns of
     their own, for datasets and methods that are called as in the paper (`paper.find`). Where x names
     all tasks of SuperGLUE, its average has a row.
@@ -110,6 +139,13 @@ def render(plan: plans.Plan, table: collect.Table) -> str:
             _append(header, rows, f"{name} (paper)", cells)
     numbers = sorted({x.table for line in lines for x in line.published.values()})
     notes = [f"paper: arXiv 2104.08691, Table {n}: {paper.TABLES[n]}" for n in numbers]
+    if any(statistic == BEST for _, statistic in columns):
+        notes.append(
+            "best: by the scores that are shown, which is more than a prompt chosen before"
+        )
+    done, whole = sum(not row["ensemble"] for row in table), planned(plan).total()
+    if done < whole:
+        notes.append(f"{done} of {whole} evaluations are done")
     return "\n\n".join([markdown(header, rows, texts=texts), *notes])
 
 

@@ -53,7 +53,9 @@ class Added(method.Method):
         """All of it in one file, learned.safetensors."""
         del base
         about = {**about, "method": type(self).__name__, **self.identity}
-        described.write(folder / FILE, self.materialize(trained), about)
+        # Of several processes this one alone computes here, so not on arrays that they share.
+        own = {name: np.asarray(x) for name, x in trained.items()}
+        described.write(folder / FILE, self.materialize(own), about)
 
     def read(self, base: weights.FrozenModel, path: pathlib.Path) -> parameters.Flat:
         """Reads what `write` wrote; raises ValueError where it does not fit this method or model."""

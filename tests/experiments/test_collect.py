@@ -11,7 +11,9 @@ from safetensors.numpy import save_file
 
 from prompt_tuning.experiments import __main__ as program
 from prompt_tuning.experiments import collect
+from prompt_tuning.experiments import plan as plans
 from prompt_tuning.experiments import plan_file
+from prompt_tuning.experiments import tables
 
 PLAN = """
 name = "scores"
@@ -71,12 +73,12 @@ def test_rows_and_what_is_missing(plan, out):
     table, missing = collect.collect(plan, out)
     first = {"length": "1", "method": "a, b|c", "seed": "0", "evaluation": "test"}
     assert table == [
-        first | {"ensemble": 0, "trained": 163, "steps": 400, "accuracy": 60.0, "f1": 55.5},
+        first | {"ensemble": 0, "kept": 163, "steps": 400, "accuracy": 60.0, "f1": 55.5},
         first | {"seed": "1", "ensemble": 0, "accuracy": 62.0, "f1": 57},
         first | {"seed": "1", "evaluation": "moved", "ensemble": 0, "accuracy": 50.0},
         first
         | {"length": "20", "method": "none", "accuracy": 12.5}
-        | {"ensemble": 0, "trained": 0, "steps": 0},
+        | {"ensemble": 0, "kept": 0, "steps": 0},
         first | {"seed": "", "ensemble": 2, "accuracy": 64.0},
     ]
     assert len(missing) == (8 + 2) * 2 - len(table)  # two ensembles have members that train
@@ -89,9 +91,7 @@ def test_the_table_reads_back(plan, out):
     collect.write_table(plan, table, out / "table.csv")
     assert collect.read_table(out / "table.csv") == table
     head = (out / "table.csv").read_text().splitlines()[0]
-    assert head == (
-        "length,method,seed,evaluation,ensemble,trained,steps,majority class,accuracy,f1"
-    )
+    assert head == ("length,method,seed,evaluation,ensemble,kept,steps,majority class,accuracy,f1")
 
 
 def test_the_majority_class_is_of_the_evaluated_split(plan, out):
@@ -106,7 +106,7 @@ def test_the_majority_class_is_of_the_evaluated_split(plan, out):
 
 def test_mean_and_sample_standard_deviation_are_over_seeds(plan, out):
     table, _ = collect.collect(plan, out)
-    assert collect.summary(plan, table).splitlines() == [
+    assert tables.summary(plan, table).splitlines() == [
         "| length | method | evaluation | ensemble | n | accuracy |",
         "| --- | --- | --- | --- | --: | --: |",
         "| 1 | a, b\\|c | test | 0 | 2 | 61.0 ± 1.4 |",  # the root of 2
@@ -120,7 +120,7 @@ def test_the_command_line(plan, out, capsys):
     assert program.main(["collect", str(plan.file), f"--out={out}"]) == 0
     told = capsys.readouterr()
     table, missing = collect.collect(plan, out)
-    assert told.out.strip() == collect.summary(plan, table)
+    assert told.out.strip() == tables.summary(plan, table)
     assert f"{len(missing)} evaluations are not done: {missing[0]}" in told.err
     assert collect.read_table(out / "table.csv") == table
 
@@ -134,7 +134,29 @@ def test_nothing_done_yet(plan, tmp_path, capsys):
 def test_a_metric_that_is_no_score_is_told(plan, out):
     other = dataclasses.replace(plan, metric="acuracy")
     with pytest.raises(ValueError, match="metric is 'acuracy', but the scores are accuracy, f1"):
-        collect.summary(other, collect.collect(plan, out)[0])
+        tables.summary(other, collect.collect(plan, out)[0])
+
+
+def test_cells_of_another_plan_are_refused(plan, out):
+    record = {"train": ["-m", "prompt_tuning.train", "--gin.SEED=7"], "evaluations": {}}
+    (out / "cells/1--a-b-c--0/cell.json").write_text(json.dumps(record))
+    with pytest.raises(plans.PlanError, match="the plan changed.*SEED=7"):
+        collect.collect(plan, out)
+
+
+def test_what_is_drawn_is_what_is_there_now(plan, out, capsys):
+    (out / "table.csv").write_text("length,method,seed,evaluation,ensemble,accuracy\n")
+    text = plan.file.read_text().replace("over =", 'x = "length"\nseries = "method"\nover =')
+    plan.file.write_text(text + '\npanel = "evaluation"\n')
+    assert program.main(["plot", str(plan.file), f"--out={out}"]) == 0
+    assert "61.0 ± 1.4" in (drawn := (out / "figure.md").read_text(encoding="utf-8"))
+    assert "4 of 16 evaluations are done" in drawn
+    (out / "cells").rename(out / "elsewhere")
+    (out / "table.csv").write_text(
+        "length,method,seed,evaluation,ensemble,accuracy\n1,none,0,test,0,7\n"
+    )
+    assert program.main(["plot", str(plan.file), f"--out={out}"]) == 0
+    assert "7.0" in (out / "figure.md").read_text(encoding="utf-8")
 
 
 def test_damaged_files_are_told_by_name(plan, out, tmp_path):

@@ -177,6 +177,13 @@ def test_a_binding_is_replaced_where_it_stands_or_is_new_everywhere(read):
     ] == before
 
 
+def test_a_binding_reaches_the_cells_of_other_values_too(read):
+    """What one method binds, and another does not, changes in both."""
+    text = WHOLE.replace("TRAIN_STEPS = 300", "LEARNING_RATE = 0.001")
+    cells = read(text).with_bindings({"LEARNING_RATE": "7"}).cells()
+    assert {cell.settings.bindings["LEARNING_RATE"] for cell in cells} == {"7"}
+
+
 def test_an_axis_in_braces_is_the_cells_value_of_it(read):
     text = WHOLE.replace(
         "[bindings]",
@@ -240,6 +247,7 @@ def test_only_keeps_cells_by_value(read):
         ("x = 2.5", "x = inf", r"\[axes.seed.1\] x must be a finite number, found inf"),
         ("x = 2.5", "x = 0", r"\[figure\] log_x needs .* x above 0, found seed 1 with x = 0"),
         ('x = "seed"', 'x = "method"', r"\[figure\] log_x needs .* found method prompt tuning"),
+        ('kind = "curve"', 'kind = "table"', r"\[figure\] there is no key 'log_x' of a table"),
         ('x = "seed"', 'x = "sed"', r"\[figure\] x: there is no axis 'sed'. Did you mean seed"),
         ('\nx = "seed"', "", r"\[figure\] x is missing"),
         ('kind = "curve"', 'kind = "curves"', "there is no kind 'curves'. Did you mean curve"),
@@ -258,6 +266,7 @@ def test_only_keeps_cells_by_value(read):
         ("[evaluations.moved]", '[evaluations."../moved"]', "an evaluation's name is a folder's"),
         ("[evaluations.moved]", "[evaluation.moved]", "there is no key 'evaluation'.*evaluations"),
         ('"0" = {', '"0" = 1\n"2" = {', r"\[axes.seed.0\] expected a table, found 1"),
+        ("DROPOUT_RATE = 0.0", 'X = "{tsk}"', r"X has {tsk}, and there is no axis.*mean {task}"),
         ('name = "small"', "name = ", "is no TOML file"),
     ],
 )
@@ -272,6 +281,15 @@ def test_unknown_plans_and_bindings(read):
         plan_file.read("lenght")
     with pytest.raises(plans.PlanError, match="--binding MODEL_DIR is set for each cell"):
         read().with_bindings({"MODEL_DIR": "x"})
+
+
+def test_the_majority_class_is_a_level_of_accuracy_alone(read):
+    text = WHOLE.replace('["majority"]', '["majority class"]')
+    read(text)
+    with pytest.raises(
+        plans.PlanError, match="'majority class' is an accuracy, and metric is 'f1'"
+    ):
+        read(text.replace('metric = "accuracy"', 'metric = "f1"'))
 
 
 VALUES = st.dictionaries(

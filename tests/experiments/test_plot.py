@@ -139,6 +139,8 @@ def test_a_point_of_one_seed_has_no_width_but_others_have(plan):
 
     axes, _ = plot.curve(plan, rows_of(plan, score)).axes
     assert axes.lines[0].get_xdata().tolist() == list(LENGTHS)
+    told = [(text.get_text(), text.xy) for text in axes.texts]
+    assert told == [("1 of 3", (100, axes.lines[n].get_ydata()[-1])) for n in (0, 1)]
     assert set(band_of(axes.collections[0])) == {1, 20}
 
 
@@ -260,6 +262,6 @@ def test_without_matplotlib_figures_say_what_to_install_and_tables_are_written(
     curve = read(tmp_path)
     with pytest.raises(ImportError, match=r'pip install "prompt_tuning\[demo\]"'):
         plot.draw(curve, rows_of(curve, accuracy), tmp_path)
-    table = read(tmp_path, PLAN.replace('"curve"', '"table"'))
+    table = read(tmp_path, PLAN.replace('"curve"', '"table"').split("log_x")[0])
     (file,) = plot.draw(table, rows_of(table, accuracy), tmp_path)
     assert file == tmp_path / "figure.md" and "| spam | 20 |" in file.read_text()

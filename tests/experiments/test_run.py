@@ -242,6 +242,18 @@ def test_results_of_unknown_commands_are_made_again(bench):
     assert bench.calls() == [("eval", "none--0/evaluations/test")]
 
 
+def test_results_of_jobs_stay_until_they_are_made_again(bench, capsys):
+    metrics = bench.out / "cells/prompt--1/evaluations/test/metrics.json"
+    metrics.parent.mkdir(parents=True)
+    metrics.write_text('{"accuracy": 7.0}')  # as `commands` leaves it
+    bench.mark("broken")
+    assert bench.run(only={"seed": ["1"], "method": ["prompt"]}) == 1
+    assert json.loads(metrics.read_text()) == {"accuracy": 7.0}
+    (bench.folder / "broken").unlink()
+    assert bench.run(only={"seed": ["1"], "method": ["prompt"]}) == 0
+    assert json.loads(metrics.read_text()) == {"accuracy": 51.0}
+
+
 def test_damaged_files_are_told(bench, capsys):
     bench.run()
     metrics = bench.out / "cells/none--1/evaluations/test/metrics.json"
@@ -329,7 +341,7 @@ def test_wrong_command_lines_end_with_2(bench, capsys):
         assert program.main(arguments) == 2
         assert expected in capsys.readouterr().err
     assert program.main(["plot", plan, out]) == 1
-    assert "table.csv: make it with `collect` first" in capsys.readouterr().err
+    assert "table.csv: `run` the plan first" in capsys.readouterr().err
 
 
 def test_killed_after_its_first_cell_a_real_plan_goes_on(
@@ -393,7 +405,7 @@ def test_killed_after_its_first_cell_a_real_plan_goes_on(
     assert program.main(["collect", plan, "--out", str(out)]) == 0
     table = collect.read_table(out / "table.csv")
     assert [(row["seed"], row["ensemble"]) for row in table] == [("0", 0), ("1", 0), ("", 2)]
-    assert [row.get("trained") for row in table] == [4 * 16, 4 * 16, None]  # P x D
+    assert [row.get("kept") for row in table] == [4 * 16, 4 * 16, None]  # P x D
     assert [row.get("steps") for row in table] == [2, 2, None]
     folders = [first.parent, out / "cells/1/evaluations/test", out / "ensembles/all/test"]
     for row, folder in zip(table, folders):
