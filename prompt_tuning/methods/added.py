@@ -53,8 +53,9 @@ class Added(method.Method):
         """All of it in one file, learned.safetensors."""
         del base
         about = {**about, "method": type(self).__name__, **self.identity}
-        # Of several processes this one alone computes here, so not on arrays that they share.
-        own = {name: np.asarray(x) for name, x in trained.items()}
+        # Of several processes this one alone computes here, so on its own device, and not on arrays
+        # that they share.
+        own = {name: jnp.asarray(np.asarray(x)) for name, x in trained.items()}
         described.write(folder / FILE, self.materialize(own), about)
 
     def read(self, base: weights.FrozenModel, path: pathlib.Path) -> parameters.Flat:

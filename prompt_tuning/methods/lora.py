@@ -14,8 +14,12 @@ from prompt_tuning.methods import added
 from prompt_tuning.t5 import hooks as points
 
 
+A_INITIALIZER = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
 class LowRank(nn.Module):
-    """y + scale * (x A) B. A is drawn as a kernel is, B is zero: at first nothing changes.
+    """y + scale * (x A) B. A is uniform within 1/sqrt(I), as the authors' code has it, B
+    is zero: at first nothing changes.
 
     Attributes:
       rank: r, columns of A and rows of B.
@@ -29,7 +33,7 @@ class LowRank(nn.Module):
     def __call__(self, x: Float[Array, "*B I"], y: Float[Array, "*B O"]) -> Float[Array, "*B O"]:
         width, features = x.shape[-1], y.shape[-1]
         a = partitioning.param_with_axes(
-            "a", nn.initializers.he_uniform(), (width, self.rank), axes=("embed", "added")
+            "a", A_INITIALIZER, (width, self.rank), axes=("embed", "added")
         )
         b = partitioning.param_with_axes(
             "b", nn.initializers.zeros, (self.rank, features), axes=("added", "embed")

@@ -138,7 +138,7 @@ class SoftWords(added.Added):
 
     Attributes:
       text: what a prompt starts as (PROMPT_TEXT); of several, there is a prompt for each.
-      length: P, rows of each prompt, in which its text is repeated (PROMPT_LENGTH); None for the
+      length: P, rows of each prompt, in which its text is repeated; None for the
         pieces of the longest text.
     """
 
@@ -198,6 +198,6 @@ class SoftWords(added.Added):
         if length < pieces[longest]:
             raise ValueError(
                 f"SoftWords.text (PROMPT_TEXT): {longest!r} has {pieces[longest]} pieces, but "
-                f"SoftWords.length (PROMPT_LENGTH) is {length}: shorten the text or raise it."
+                f"SoftWords.length is {length}: shorten the text or raise it."
             )
         return (length,) if len(self._texts) == 1 else (len(self._texts), length)

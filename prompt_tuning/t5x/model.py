@@ -14,6 +14,7 @@ import tensorflow as tf
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.methods import method as methods
+from prompt_tuning.methods import soft_prompt
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import losses
 from prompt_tuning.t5x import optimizer as optimizers
@@ -28,14 +29,26 @@ class Adaptation:
       checkpoint: T5X's, of the frozen model. T5X restores its weights; methods look up what they
         need, such as rows of the vocabulary table, on disk.
       config: of the network; the checkpoint must agree with it.
-      method: what is added to the network, and what is trained.
+      method: what is added to the network, and what is trained: a `SoftPrompt`.
       vocabulary: of the checkpoint and of the task.
+
+    Raises ValueError for another method.
     """
 
     checkpoint: str
     config: t5_config.T5Config
     method: methods.Method
     vocabulary: seqio.Vocabulary
+
+    def __post_init__(self):
+        # T5X never calls `Method.materialize`, and its rules know neither where "added" axes lie nor
+        # that a base checkpoint lacks parameters that are not called prompts.
+        if not isinstance(self.method, soft_prompt.SoftPrompt):
+            raise ValueError(
+                f"T5X trains soft prompts alone: METHOD must be SoftPrompt, found "
+                f"{type(self.method).__name__}. Set METHOD = @soft_prompt.SoftPrompt(), or run "
+                "prompt_tuning.train, .eval or .infer, which take every method."
+            )
 
     @functools.cached_property
     def base(self) -> weights.FrozenModel:

@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 
+import gin
 import jax
 import jax.numpy as jnp
 import pytest
@@ -87,6 +88,13 @@ def test_model_tuning(plan):
     report = plan("--gin_file=methods/model_tuning.gin")
     total = sum(x.size for x in jax.tree.leaves(_shapes()))
     assert f"ModelTuning: 0 frozen parameters, {total:,} trained (100.0000%)" in report
+
+
+def test_model_tuning_brings_an_optimizer_of_its_own(plan):
+    """A soft prompt's rate of 0.3 would wreck a model."""
+    plan("--gin_file=methods/model_tuning.gin")
+    assert gin.query_parameter("%LEARNING_RATE") == 0.001
+    assert str(gin.query_parameter("%OPTIMIZER")).startswith("@adamw")
 
 
 def _shapes():

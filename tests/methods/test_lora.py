@@ -30,6 +30,15 @@ def test_it_starts_as_the_frozen_model(base, batch):
     np.testing.assert_array_equal(found, adding.plain_logits(base, batch))
 
 
+def test_it_starts_as_the_authors_code_does(base):
+    """Kaiming's uniform with a = sqrt(5), which is within 1 / sqrt(I)."""
+    learned, _ = adding.trained(base, ALL)
+    for name, a in learned.items():
+        if name.endswith("/added/a"):
+            bound = a.shape[0] ** -0.5
+            assert 0.6 * bound < np.abs(a).max() <= bound
+
+
 def test_it_is_a_low_rank_change_of_kernels(base, batch):
     """Computed beside the kernels, and as kernels that it was merged into."""
     learned, frozen = adding.trained(base, ALL, scale=0.1)

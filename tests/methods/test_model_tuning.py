@@ -2,10 +2,12 @@
 
 import dataclasses
 
+import gin
 import jax
 import numpy as np
 import pytest
 
+from prompt_tuning.cli import reading
 from prompt_tuning.data import vocabulary
 from prompt_tuning.methods import model_tuning
 from prompt_tuning.methods import soft_prompt
@@ -55,3 +57,32 @@ def test_weights_in_a_form_for_frozen_ones_are_not_trained(choice):
     with pytest.raises(ValueError, match="ModelTuning trains .*Execution.scan_layers"):
         model_tuning.ModelTuning().check_trained(base)
     soft_prompt.SoftPrompt(2).check_trained(base)
+
+
+@pytest.mark.parametrize(
+    ("file", "optimizer", "rate"),
+    [
+        ("runs/model_finetune.gin", "adafactor", 0.001),
+        ("runs/pretrain.gin", "muon", 0.01),
+        ("runs/pretrain_pocket_t5.gin", "muon", 0.004),
+        ("runs/lm_adapt.gin", "muon", 0.01),
+        ("runs/lm_adapt_pocket_t5.gin", "muon", 0.003),
+    ],
+)
+def test_runs_keep_optimizers_of_their_own(file, optimizer, rate):
+    """Nothing that methods/model_tuning.gin sets for its own reaches them."""
+    reading.read([file], [], [])
+    assert repr(gin.query_parameter("%METHOD")) == "@ModelTuning()"
+    assert repr(gin.query_parameter("%OPTIMIZER")) == f"@{optimizer}()"
+    assert gin.query_parameter("%LEARNING_RATE") == rate
+    assert gin.get_bindings("adamw", resolve_references=False).keys() == {"learning_rate"}
+    given = gin.get_bindings("warmup_cosine", resolve_references=False)
+    assert ("warmup_steps" in given) == (optimizer == "muon")
+
+
+def test_it_does_not_take_a_prompts_learning_rate():
+    """0.3 wrecks a model; its own file is enough to be spared that."""
+    reading.read(["methods/model_tuning.gin"], [], [])
+    assert repr(gin.query_parameter("%OPTIMIZER")) == "@adamw()"
+    assert gin.query_parameter("%LEARNING_RATE") == 0.001
+    assert gin.query_parameter("adamw.weight_decay") == 0.0

@@ -190,7 +190,7 @@ def test_bad_texts(text):
 
 
 def test_too_long_a_text_is_refused(base):
-    with pytest.raises(ValueError, match=r"'abc' has 3 pieces.*\(PROMPT_LENGTH\) is 2"):
+    with pytest.raises(ValueError, match=r"'abc' has 3 pieces.*SoftWords.length is 2"):
         soft_words.SoftWords(("a", "abc"), 2).network(base)
 
 

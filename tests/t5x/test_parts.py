@@ -13,6 +13,9 @@ import tensorflow as tf
 
 from prompt_tuning.checkpoints.stored import CheckpointError
 from prompt_tuning.data.examples import DataError
+from prompt_tuning.methods import lora
+from prompt_tuning.methods import model_tuning
+from prompt_tuning.methods import p_tuning
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import files
 from prompt_tuning.t5 import config as t5_config
@@ -66,6 +69,17 @@ def test_a_checkpoint_of_another_size_is_named(checkpoint):
     adaptation = model.Adaptation(str(checkpoint), other, METHOD, tiny_task.VOCABULARY)
     with pytest.raises(CheckpointError, match="d_model"):
         model.encoder_decoder(adaptation, optimizers.adafactor())
+
+
+@pytest.mark.parametrize(
+    "method",
+    [lora.LoRA(), p_tuning.PTuning(), model_tuning.ModelTuning()],
+    ids=lambda x: type(x).__name__,
+)
+def test_other_methods_are_refused(method):
+    name = type(method).__name__
+    with pytest.raises(ValueError, match=f"METHOD must be SoftPrompt, found {name}.*Set METHOD"):
+        model.Adaptation("unread", CONFIG, method, tiny_task.VOCABULARY)
 
 
 def test_a_prompt_of_another_length_is_named(adaptation, tmp_path):
