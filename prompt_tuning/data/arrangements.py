@@ -154,8 +154,8 @@ class Packed:
     def shapes(self, step: Step) -> list[Shape]:
         if step.slots is None:
             raise ValueError(
-                "Packed rows have slots for a prompt in front of the encoder's input alone, and METHOD "
-                "adds other rows: leave ARRANGEMENT at its default, or, of a SoftPrompt, set "
+                "Packed rows have slots for an encoder's soft prompt alone, and METHOD adds other rows: "
+                "leave ARRANGEMENT at its default, or, of a SoftPrompt, set "
                 "SoftPrompt.decoder_length = 0."
             )
         inputs = _round_up(step.inputs_length + step.slots.length, 8)
