@@ -1,9 +1,8 @@
 """What came of a plan's cells, as one table: a row for each evaluation of a cell or an ensemble.
 
 Its columns: the axes; "evaluation"; "ensemble" (members, 0 for a cell; along their own axis they have no
-value); "kept" (numbers); "steps"; "majority class" (the accuracy of
-answering the commonest target of the split, in per cent); and every score. What is shown of them is the
-part of tables.py and plot.py.
+value); "kept" (numbers); "steps"; "majority class" (the accuracy of answering the commonest target of
+the split, in per cent); and every score. What is shown of them is the part of tables.py and plot.py.
 """
 
 import collections

@@ -69,8 +69,8 @@ def _plan(content: Mapping[str, Any], file: pathlib.Path) -> plans.Plan:
     axes = {
         _axis_name(name, metric, axis): _axis(axis) for name, axis in top.sections("axes").items()
     }
-    ensemble = top.section("ensemble", optional=True)
     _check_only(file, axes)
+    ensemble = top.section("ensemble", optional=True)
     plan = plans.Plan(
         file,
         top.value("name", "text"),

@@ -117,8 +117,8 @@ def render(plan: plans.Plan, table: collect.Table) -> str:
 
     A number is the mean over `figure.over`, ± one sample standard deviation. If that is the axis of
     ensembles, the best of its values and the ensemble stand beside it; best is who has the highest
-    mean of the row's metrics, on the split that is shown, as the paper's is. Those are the paper's for this dataset, where it has any and the plan's
-    metric is among them or not to be had; else the plan's. The paper's numbers are in columns of
+    mean of the row's metrics, on the split that is shown, as the paper's is. Those are the paper's
+    for this dataset, where it has any and the plan's metric is among them or not to be had; else the plan's. The paper's numbers are in columns of
     their own, for datasets and methods that are called as in the paper (`paper.find`). Where x names
     all tasks of SuperGLUE, its average has a row.
 

@@ -18,8 +18,8 @@ A_INITIALIZER = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 class LowRank(nn.Module):
-    """y + scale * (x A) B. A is uniform within 1/sqrt(I), as the authors' code has it, B
-    is zero: at first nothing changes.
+    """y + scale * (x A) B. A is uniform within 1/sqrt(I), as in the authors' code, B is zero: at
+    first nothing changes.
 
     Attributes:
       rank: r, columns of A and rows of B.

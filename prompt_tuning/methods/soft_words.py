@@ -138,8 +138,8 @@ class SoftWords(added.Added):
 
     Attributes:
       text: what a prompt starts as (PROMPT_TEXT); of several, there is a prompt for each.
-      length: P, rows of each prompt, in which its text is repeated; None for the
-        pieces of the longest text.
+      length: P, rows of each prompt, in which its text is repeated; None for the pieces of the
+        longest text.
     """
 
     text: str | Sequence[str]
