@@ -279,9 +279,7 @@ class Plan:
         for name in given:
             check_binding(name, f"--binding {name}")
         choices = [choice for axis in self.axes.values() for choice in axis.values()]
-        of_cells = {name for x in choices for name in x.settings.bindings} | {
-            *self.settings.bindings
-        }
+        of_cells = {*self.settings.bindings}.union(*(x.settings.bindings for x in choices))
         evaluated = {name for x in self.evaluations.values() for name in x.bindings} - of_cells
 
         def change(settings: Settings, new: Mapping[str, str] | None = None) -> Settings:

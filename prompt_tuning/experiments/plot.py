@@ -47,8 +47,9 @@ def curve(plan: plans.Plan, table: collect.Table) -> Figure:
     A point is the mean of the metric over `figure.over`; the band reaches one sample standard
     deviation to either side (the paper's, of three runs), where there are several runs. If the
     values of x have no numbers, or only one was run, points with bars take the place of lines with
-    bands, the series side by side. A point that lacks runs of the plan says of how many it is. Each of `figure.levels` is a column of the table: a horizontal
-    line at its mean over the panel's cells.
+    bands, the series side by side. A point that lacks runs of the plan says how many it
+    has. Each of `figure.levels` is a column of the table: a horizontal line at its mean over the panel's
+    cells.
     """
     tables.check_scores(plan, table)
     part = plan.figure
