@@ -22,6 +22,7 @@ from prompt_tuning.data import tasks
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import ensemble
 from prompt_tuning.experiments import sweep
+from prompt_tuning.experiments import together
 from prompt_tuning.methods import adapters
 from prompt_tuning.methods import ia3
 from prompt_tuning.methods import lora
@@ -78,7 +79,7 @@ PARTS = [
     optimizers.muon,
     optimizers.warmup_cosine,
     # The members of a sweep.
-    sweep.grid,
+    together.grid,
     # Ways to lay out a step's examples.
     arrangements.Padded,
     arrangements.Bucketed,

@@ -4,12 +4,11 @@
 gradient is two files away: training/loop.py, training/step.py.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 import functools
 import os
 import pathlib
 
-import jax
 import optax
 
 from prompt_tuning.checkpoints import weights
@@ -21,7 +20,7 @@ from prompt_tuning.data.examples import DataError
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import evaluator
 from prompt_tuning.methods import method as methods
-from prompt_tuning.t5 import parameters
+from prompt_tuning.t5 import network
 from prompt_tuning.training import lock
 from prompt_tuning.training import loop
 from prompt_tuning.training import optimizers
@@ -95,7 +94,8 @@ def train(
       runs.SaveError: a save cannot be written; the one before it stays.
     """
     inputs_length, targets_length = data_examples.feature_lengths(task_feature_lengths)
-    _check_positive(
+    check_positive(
+        "train",
         train_steps=train_steps,
         batch_size=batch_size,
         accumulate=accumulate,
@@ -127,11 +127,6 @@ def train(
     metric = metric or task.metric
     evaluate = None
     if eval_period is not None:
-        if eval_split not in task.splits:
-            raise DataError(
-                f"task {task.name} has no split {eval_split!r} to evaluate on, only "
-                f"{', '.join(task.splits)}: set EVAL_SPLIT, or EVAL_PERIOD = None"
-            )
         options = evaluator.Options(
             eval_split,
             inputs_length,
@@ -145,8 +140,11 @@ def train(
         first, _ = data_batches.Batches(
             rows, *options.shape, sharding.local_rows(mesh, batch_size)
         )(0)
-        evaluate = _evaluation(
-            model, method, task, options, metric, sharding.put_batch(first, mesh)
+        model_network = method.network(model)
+        evaluate = evaluator.with_diagnostics(
+            run_evaluator(model_network, model, task, options, metric),
+            model_network,
+            sharding.put_batch(first, mesh),
         )
     with lock.held(pathlib.Path(model_dir)):
         return loop.train(
@@ -170,10 +168,11 @@ def train(
         )
 
 
-def _check_positive(**arguments: int | None) -> None:
+def check_positive(entry_point: str, **arguments: int | None) -> None:
+    """Raises ValueError where an argument that counts something does not."""
     for name, value in arguments.items():
         if value is not None and value < 1:
-            raise ValueError(f"train.{name} must be at least 1, found {value}.")
+            raise ValueError(f"{entry_point}.{name} must be at least 1, found {value}.")
 
 
 def optimizer_or_default(
@@ -182,22 +181,27 @@ def optimizer_or_default(
     return optimizer or optimizers.short_run_adafactor(train_steps)
 
 
-def _evaluation(
+def run_evaluator(
+    model: network.T5,
     base: weights.FrozenModel,
-    method: methods.Method,
     task: tasks.Task,
     options: evaluator.Options,
     metric: str,
-    batch: Mapping[str, jax.Array],
-) -> Callable[[parameters.Flat, int], loop.Scores]:
-    """The loop's `evaluate`: the task's scores, and diagnostics of one batch.
+) -> evaluator.Evaluator:
+    """What evaluates a run as it goes.
 
-    Raises ValueError if `metric` will be none of the scores.
+    Raises:
+      DataError: the task has no such split.
+      ValueError: `metric` will be none of the scores.
     """
-    model = method.network(base)
+    if options.split not in task.splits:
+        raise DataError(
+            f"task {task.name} has no split {options.split!r} to evaluate on, only "
+            f"{', '.join(task.splits)}: set EVAL_SPLIT, or EVAL_PERIOD = None"
+        )
     evaluation = evaluator.Evaluator(model, base, task, options)
     loop.signed_score(dict.fromkeys(evaluation.score_names, 0.0), metric)
-    return evaluator.with_diagnostics(evaluation, model, batch)
+    return evaluation
 
 
 def main() -> None:

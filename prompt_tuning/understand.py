@@ -49,7 +49,8 @@ def understand(
     """Looks at prompts, and writes a report of what it finds.
 
     Args:
-      prompts: name -> prompt file, folder of one, or MODEL_DIR of a run, of which the best is taken.
+      prompts: name -> prompt file, folder of one, or MODEL_DIR of a run, of which the best is taken;
+        P-Tuning's, WARP's and soft words' among them, of which the input's rows are looked at.
       base: the frozen model, or its table and vocabulary.
       report_file: an HTML file, for which matplotlib is needed; None for no report.
       labels: looked for among the nearest pieces; None for the task's.
@@ -82,6 +83,7 @@ def understand(
                 "Attention is the model's, and an embedding table is none: give --model, or leave "
                 "--task out."
             )
+        _ = [subject.method for subject in read]  # attention has a place for
         mass = attention.AttentionMass(
             base,
             task,

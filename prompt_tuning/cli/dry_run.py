@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from prompt_tuning import eval as evaluation
+from prompt_tuning import eval as evaluate
 from prompt_tuning import gin_registration
 from prompt_tuning import train
 from prompt_tuning.checkpoints import weights
@@ -22,6 +22,7 @@ from prompt_tuning.data import examples
 from prompt_tuning.data import tasks
 from prompt_tuning.evaluation import ensemble
 from prompt_tuning.evaluation import evaluator
+from prompt_tuning.experiments import sweep
 from prompt_tuning.methods import method as methods
 from prompt_tuning.planning import programs
 from prompt_tuning.t5 import network
@@ -57,14 +58,25 @@ def plan(entry_point: str, arguments: Mapping[str, Any]) -> str:
     sections = {"Configuration": reading.configuration().splitlines()}
     sections["Model"] = _model(model, method, params)
     sections["Batch"] = [f"{batch_size} examples in parts by {arrangement}", *_batch(batches)]
+    optimizer = members = None
+    if entry_point == "train":
+        optimizer = train.optimizer_or_default(arguments["optimizer"], arguments["train_steps"])
+    elif entry_point == "sweep":
+        members = arguments["members"]
+        of = sweep.optimizer_or_default(arguments["optimizer"], arguments["train_steps"])
+        optimizer = of(members[0].learning_rate)
+        sections["Members"] = [
+            f"{len(members)}, each with batches and a prompt of its own, in one compiled step",
+            *(member.name for member in members),
+        ]
     formed = {
         name: jax.ShapeDtypeStruct(x.shape, x.dtype)
         for name, x in weight_forms.in_form(params, model.execution).items()
     }
     memory = _weights_memory(method.network(model), formed, arguments["layout"])
-    if entry_point == "train":
-        optimizer = train.optimizer_or_default(arguments["optimizer"], arguments["train_steps"])
-        memory |= _training_memory(method, model, formed, batches[-1], optimizer, mesh)
+    if optimizer is not None:
+        own = _training_memory(method, model, formed, batches[-1], optimizer, mesh)
+        memory |= {name: x * len(members or [None]) for name, x in own.items()}
         sections["Steps"] = _steps(arguments, model)
     elif entry_point == "evaluate":
         sections["Evaluation"] = _evaluation(arguments, model)
@@ -155,16 +167,25 @@ def _steps(arguments: Mapping[str, Any], model: weights.FrozenModel) -> list[str
     if hasattr(rows, "__len__"):
         lines.append(f"{steps * batch_size / len(rows):.3g} epochs of {len(rows):,} examples")
     if arguments["eval_period"] is not None:
-        _evaluator(arguments, model, eval_split)
+        options, metric = _options(arguments, eval_split), arguments["metric"] or task.metric
+        train.run_evaluator(arguments["method"].network(model), model, task, options, metric)
         lines.append(f"evaluated on {eval_split} every {arguments['eval_period']} steps")
     return lines
 
 
 def _evaluation(arguments: Mapping[str, Any], model: weights.FrozenModel) -> list[str]:
     """What would be scored; reads the split, but no prompt."""
-    several = evaluation.names_several(arguments["prompt_file"])
+    several = evaluate.names_several(arguments["prompt_file"])
     members = ensemble.Members({}, arguments["combine"]) if several else None
-    scores = _evaluator(arguments, model, arguments["split"], members).score_names
+    # Making it reads the split and binds the decoder to the task's labels.
+    evaluation = evaluator.Evaluator(
+        arguments["method"].network(model),
+        model,
+        arguments["task"],
+        _options(arguments, arguments["split"]),
+        members,
+    )
+    scores = evaluation.score_names
     return [
         f"{arguments['split']} of {arguments['task'].name}, {arguments['batch_size']} examples at "
         f"once, by {arguments['decoder']}",
@@ -172,22 +193,14 @@ def _evaluation(arguments: Mapping[str, Any], model: weights.FrozenModel) -> lis
     ]
 
 
-def _evaluator(
-    arguments: Mapping[str, Any],
-    model: weights.FrozenModel,
-    split: str,
-    members: ensemble.Members | None = None,
-) -> evaluator.Evaluator:
-    """What would evaluate; making it reads the split and binds the decoder to the task's labels."""
-    options = evaluator.Options(
+def _options(arguments: Mapping[str, Any], split: str) -> evaluator.Options:
+    return evaluator.Options(
         split,
         *examples.feature_lengths(arguments["task_feature_lengths"]),
         arguments["batch_size"],
         cache_dir=arguments["cache_dir"],
         decoder=arguments["decoder"],
     )
-    network_ = arguments["method"].network(model)
-    return evaluator.Evaluator(network_, model, arguments["task"], options, members)
 
 
 def _count(shapes: Iterable[Any]) -> int:

@@ -20,34 +20,28 @@ from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import dataclasses
 import functools
-import itertools
 import json
 import logging
-import math
 import os
 import pathlib
 import sys
 from typing import Any
 
-import flax
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
 import numpy as np
-import optax
 
 from prompt_tuning import atomic
+from prompt_tuning import train
 from prompt_tuning.checkpoints import runs
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import arrangements
 from prompt_tuning.data import examples as data_examples
 from prompt_tuning.data import tasks
-from prompt_tuning.data.examples import DataError
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import evaluator
+from prompt_tuning.experiments import together
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import initializers
-from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
 from prompt_tuning.training import diagnostics
 from prompt_tuning.training import interrupt
@@ -62,37 +56,7 @@ from prompt_tuning.training import step as training_step
 from prompt_tuning.training import writers
 
 RESULTS = "results.jsonl"
-_KEY_BITS = 32  # of a seed, as many as jax.random.key uses
 log = logging.getLogger("prompt_tuning.experiments.sweep")  # as a command it is called __main__
-
-LearningRate = float | Float[Array, ""]
-# It is called inside the compiled step, where the learning rate has no value yet.
-Optimizer = Callable[[LearningRate], optax.GradientTransformation]
-
-
-@dataclasses.dataclass(frozen=True)
-class Member:
-    """One prompt of a sweep."""
-
-    learning_rate: float
-    seed: int
-
-    def __post_init__(self):
-        if not 0 < self.learning_rate < math.inf or self.seed < 0:
-            raise ValueError(
-                "A member needs a finite learning rate above 0 and a seed of at least 0, found "
-                f"{self}: change LEARNING_RATES (--learning_rates) or SEEDS (--seeds)."
-            )
-
-    @property
-    def name(self) -> str:
-        """Of its folder."""
-        return f"lr_{self.learning_rate}--seed_{self.seed}"
-
-
-def grid(learning_rates: Sequence[float], seeds: Sequence[int]) -> list[Member]:
-    """Every learning rate with every seed."""
-    return [Member(float(rate), seed) for rate, seed in itertools.product(learning_rates, seeds)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,125 +72,11 @@ class Result:
         all steps were taken.
     """
 
-    member: Member
+    member: together.Member
     folder: pathlib.Path
     trained: parameters.Flat
     best: loop.Best
     stopped: int | None
-
-
-@flax.struct.dataclass
-class SweepState:
-    """All that a step changes, of N members: what a sweep must save to go on."""
-
-    step: Any
-    members: training_step.TrainState  # each array with N in front
-    finite: Any  # [N]: whose steps go on
-
-
-def short_run_adafactor(steps: int) -> Optimizer:
-    """`optimizers.short_run_adafactor` of a learning rate without a value.
-
-    Optax compares the peak of its schedule with 0, so here the schedule peaks at 1.
-    """
-    schedule = optimizers.warmup_cosine(
-        1.0, warmup_steps=min(10, steps // 2), steps=steps, end_fraction=0.05
-    )
-
-    def of(learning_rate: LearningRate) -> optax.GradientTransformation:
-        return optimizers.adafactor(lambda count: learning_rate * schedule(count), clock_start=0)
-
-    return of
-
-
-class Together:
-    """N members on one network: their first state, and the step that takes all of them further.
-
-    `step(state, frozen, batch) -> (state, metrics)` is compiled once, whatever the learning rates
-    and seeds. A batch's arrays are [B, N, ...], so that its rows lie on devices as always; metrics
-    are [N]. The state is donated.
-    """
-
-    def __init__(
-        self,
-        model: network.T5,
-        trainable: Sequence[str],
-        optimizer: Optimizer,
-        members: Sequence[Member],
-        mesh: jax.sharding.Mesh,
-    ):
-        """Compiles nothing yet.
-
-        Args:
-          model: the network with the method's modules in place.
-          trainable: the method's.
-          optimizer: that of a learning rate; freezing is added here.
-          members: in the order of all arrays.
-          mesh: where the frozen weights lie.
-        """
-        self._trainable, self._optimizer = trainable, optimizer
-        # The small arrays of a sweep lie whole on every device.
-        self._whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-        rates = np.array([member.learning_rate for member in members], np.float32)
-        seeds = np.array([member.seed % 2**_KEY_BITS for member in members], np.uint32)
-        self._rates, self._seeds = jax.device_put((rates, seeds), self._whole)
-
-        def member_step(state, proceed, batch, learning_rate, seed, frozen):
-            step = training_step.make_train_step(model, self._frozen(learning_rate), seed)
-            return step(state, frozen, batch, proceed)
-
-        def sweep_step(state, frozen, batch, learning_rates, seeds):
-            each = jax.vmap(member_step, in_axes=(0, 0, 1, 0, 0, None))
-            members, metrics = each(
-                state.members, state.finite, batch, learning_rates, seeds, frozen
-            )
-            return SweepState(state.step + 1, members, metrics["finite"]), metrics
-
-        self._step = jax.jit(sweep_step, donate_argnums=0, out_shardings=self._whole)
-
-    def first(self, prompts: Sequence[parameters.Flat]) -> SweepState:
-        """The state before the first step, from each member's first prompts.
-
-        Raises ValueError if the optimizer needs the learning rate's value.
-        """
-        stacked = {
-            name: np.stack([np.asarray(prompt[name], np.float32) for prompt in prompts])
-            for name in prompts[0]
-        }
-
-        def create(trained, learning_rate):
-            return training_step.TrainState.create(trained, self._frozen(learning_rate))
-
-        try:
-            members = jax.vmap(create)(jax.device_put(stacked, self._whole), self._rates)
-        except jax.errors.ConcretizationTypeError as error:
-            raise ValueError(
-                "sweep.optimizer is called inside the compiled step, where the learning rate is an "
-                "array without a value, but this one branches on its value: give another, such as "
-                "@adafactor or @adamw, or a schedule that multiplies by it."
-            ) from error
-        count = len(prompts)
-        state = SweepState(jnp.zeros((), jnp.int32), members, jnp.ones(count, bool))
-        return jax.device_put(state, self._whole)
-
-    def step(
-        self, state: SweepState, frozen: parameters.Flat, batch: training_step.Batch
-    ) -> tuple[SweepState, training_step.Metrics]:
-        return self._step(state, frozen, batch, self._rates, self._seeds)
-
-    def lower(
-        self, state: SweepState, frozen: parameters.Flat, batch: training_step.Batch
-    ) -> jax.stages.Lowered:
-        """The step before it is compiled, to be looked at."""
-        return self._step.lower(state, frozen, batch, self._rates, self._seeds)
-
-    def _frozen(self, learning_rate: LearningRate) -> optax.GradientTransformation:
-        return optimizers.freeze(self._optimizer(learning_rate), self._trainable)
-
-
-def side_by_side(batches: Sequence[training_step.Batch]) -> dict[str, np.ndarray]:
-    """One batch of N members' batches: [B, ...] each becomes [B, N, ...]."""
-    return {name: np.stack([batch[name] for batch in batches], axis=1) for name in batches[0]}
 
 
 def sweep(
@@ -254,12 +104,12 @@ def train_together(
     method: soft_prompt.SoftPrompt,
     task: tasks.Task,
     *,
-    members: Sequence[Member],
+    members: Sequence[together.Member],
     out: str | os.PathLike,
     train_steps: int,
     task_feature_lengths: Mapping[str, int],
     batch_size: int = 32,
-    optimizer: Optimizer | None = None,
+    optimizer: together.Optimizer | None = None,
     train_split: str = "train",
     eval_split: str = "validation",
     decoder: decoders.Decoder = decoders.Greedy(),
@@ -288,7 +138,7 @@ def train_together(
       task_feature_lengths: {"inputs": T, "targets": L}, in tokens (TASK_FEATURE_LENGTHS).
       batch_size: B, examples a step of each member (BATCH_SIZE).
       optimizer: that of a learning rate, which is an array without a value when it is called; None
-        for `short_run_adafactor`.
+        for `optimizers.short_run_adafactor`.
       train_split: split to train on.
       eval_split: split to evaluate on while training.
       decoder: the way to predict in evaluations (DECODER).
@@ -311,12 +161,15 @@ def train_together(
       lock.InUseError: another run writes to `out`.
       loop.Interrupted: Ctrl-C or SIGTERM came, and everything is saved.
     """
-    _check(
-        members,
+    _check_members(members)
+    train.check_positive(
+        "sweep",
         train_steps=train_steps,
+        batch_size=batch_size,
         eval_period=eval_period,
         save_period=save_period,
         log_period=log_period,
+        keep=keep,
     )
     writers.check_folder(out, "MODEL_DIR")
     lengths = data_examples.feature_lengths(task_feature_lengths)
@@ -335,39 +188,28 @@ def train_together(
     }
     model_network, metric, evaluate = method.network(model), metric or task.metric, None
     if eval_period is not None:
-        if eval_split not in task.splits:
-            raise DataError(
-                f"task {task.name} has no split {eval_split!r} to evaluate on, only "
-                f"{', '.join(task.splits)}: set EVAL_SPLIT, or EVAL_PERIOD = None"
-            )
         options = evaluator.Options(
             eval_split, *lengths, batch_size, max_eval_examples, cache_dir, mesh, decoder
         )
-        evaluation = evaluator.Evaluator(model_network, model, task, options)
-        loop.signed_score(dict.fromkeys(evaluation.score_names, 0.0), metric)
+        evaluation = train.run_evaluator(model_network, model, task, options, metric)
         evaluate = lambda params: evaluator.flat_scores(evaluation(params))
 
-    together = Together(
-        model_network,
-        method.trainable,
-        optimizer or short_run_adafactor(train_steps),
-        members,
-        mesh,
-    )
+    optimizer = optimizer_or_default(optimizer, train_steps)
+    joint = together.Together(model_network, method.trainable, optimizer, members, mesh)
     prompts = {seed: method.initial(model, jax.random.key(seed)) for seed in batches}
-    state = together.first([prompts[member.seed] for member in members])
+    state = joint.first([prompts[member.seed] for member in members])
     params = layout.put_params(model_network, dict(model.params) | prompts[members[0].seed], mesh)
     _, frozen = partition.split(params, method.trainable)
     del params
 
     def put(step: int) -> dict[str, jax.Array]:
         by_seed = {seed: of_seed(step)[0][0] for seed, of_seed in batches.items()}
-        return sharding.put_batch(side_by_side([by_seed[x.seed] for x in members]), mesh)
+        return sharding.put_batch(together.side_by_side([by_seed[x.seed] for x in members]), mesh)
 
     with lock.held(pathlib.Path(out)):
         return _train(
             _Files(model, method, task.name, members, pathlib.Path(out), metric, configuration),
-            together,
+            joint,
             state,
             frozen,
             put,
@@ -396,7 +238,7 @@ class _Files:
     model: weights.FrozenModel
     method: soft_prompt.SoftPrompt
     task_name: str
-    members: Sequence[Member]
+    members: Sequence[together.Member]
     out: pathlib.Path
     metric: str
     configuration: str | None
@@ -405,7 +247,7 @@ class _Files:
     def folders(self) -> list[pathlib.Path]:
         return [self.out / member.name for member in self.members]
 
-    def write_best(self, number: int, state: SweepState, best: loop.Best) -> None:
+    def write_best(self, number: int, state: together.SweepState, best: loop.Best) -> None:
         """The member's prompt as it is now, with what it was trained for."""
         if jax.process_index() > 0:
             return
@@ -448,8 +290,8 @@ class _Files:
 
 def _train(
     files: _Files,
-    together: Together,
-    state: SweepState,
+    joint: together.Together,
+    state: together.SweepState,
     frozen: parameters.Flat,
     put: Callable[[int], training_step.Batch],
     evaluate: Callable[[parameters.Flat], Mapping[str, float]] | None,
@@ -547,7 +389,7 @@ def _train(
                 break  # and save
             if step > 0 and step % save_period == 0 or improved():
                 save()
-            state, metrics = together.step(state, frozen, batch)
+            state, metrics = joint.step(state, frozen, batch)
             interruption.begin()
             step += 1
             if step < steps:
@@ -571,11 +413,13 @@ def _train(
     return results
 
 
-def _check(members: Sequence[Member], **counts: int | None) -> None:
-    """Raises ValueError where an argument cannot be."""
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise ValueError(f"sweep.{name} must be at least 1, found {value}.")
+def optimizer_or_default(
+    optimizer: together.Optimizer | None, train_steps: int
+) -> together.Optimizer:
+    return optimizer or functools.partial(optimizers.short_run_adafactor, train_steps)
+
+
+def _check_members(members: Sequence[together.Member]) -> None:
     names = [member.name for member in members]
     if not names or len(set(names)) < len(names):
         raise ValueError(

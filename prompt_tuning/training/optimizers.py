@@ -7,6 +7,7 @@ The optimizers are optax's with the settings that matter here spelled out.
 from collections.abc import Sequence
 
 import jax
+from jaxtyping import Float
 import optax
 import optax.contrib
 
@@ -67,17 +68,20 @@ def adafactor(
     )
 
 
-def short_run_adafactor(steps: int, learning_rate: float = 0.3) -> optax.GradientTransformation:
+def short_run_adafactor(
+    steps: int, learning_rate: float | Float[jax.Array, ""] = 0.3
+) -> optax.GradientTransformation:
     """What learns in a few hundred steps, by measurement on the shipped tasks (README.md).
 
     The paper's Adafactor with its clock from zero and a learning rate that falls
     to a twentieth by the last step: a short run must settle, where the paper's
-    30,000 steps at a constant rate can pick their best evaluation.
+    30,000 steps at a constant rate can pick their best evaluation. The rate may be traced, as a
+    sweep's is.
     """
-    schedule = warmup_cosine(
-        learning_rate, warmup_steps=min(10, steps // 2), steps=steps, end_fraction=0.05
-    )
-    return adafactor(schedule, clock_start=0)
+    warmup_steps = min(10, steps // 2)
+    # Optax compares a schedule's peak with 0, so it peaks at 1.
+    schedule = warmup_cosine(1.0, warmup_steps=warmup_steps, steps=steps, end_fraction=0.05)
+    return adafactor(lambda count: learning_rate * schedule(count), clock_start=0)
 
 
 def adamw(

@@ -10,8 +10,10 @@ from jaxtyping import Float
 import numpy as np
 
 from prompt_tuning import models
+from prompt_tuning.checkpoints import described
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import vocabulary as vocabularies
+from prompt_tuning.methods import added
 from prompt_tuning.methods import learned
 from prompt_tuning.methods import method
 from prompt_tuning.methods import soft_prompt
@@ -59,7 +61,16 @@ class Subject:
 
     @property
     def method(self) -> soft_prompt.SoftPrompt:
-        """The method that puts these prompts in their places in the network."""
+        """The method that puts these prompts in their places in the network.
+
+        Raises ValueError for prompts of a method that has other places for them, or adds more.
+        """
+        name = self.about.get("method", soft_prompt.SoftPrompt.__name__)
+        if name != soft_prompt.SoftPrompt.__name__:
+            raise ValueError(
+                f"{self.name}: attention is looked at with SoftPrompt, and this prompt is of {name}, "
+                "which does more than to put it before the text: leave --task out, and give --labels."
+            )
         lengths = {stack: len(rows) for stack, rows in self.prompts.items()}
         return soft_prompt.SoftPrompt(
             length=lengths.get("encoder", 0),
@@ -101,14 +112,21 @@ def read_subject(name: str, given: files.Path, base: Base, any_base_model: bool 
         are known) of another base model.
     """
     path = learned.find_learned(given)
-    found = files.read_prompts(path)
     known = {files.parameter(stack): stack for stack in STACKS}
-    if unknown := sorted(set(found.arrays) - set(known)):
-        raise ValueError(f"PROMPT_FILE {path}: expected prompts {list(known)}, found {unknown}.")
-    for rows in found.arrays.values():
+    if (path / added.FILE).is_file():  # whose rest, such as WARP's classes, is no prompt
+        arrays, about = described.read(path / added.FILE)
+        extra = set(arrays) if not set(arrays) & set(known) else set()
+    else:
+        arrays, about = dataclasses.astuple(files.read_prompts(path))
+        extra = set(arrays) - set(known)
+    if extra:
+        raise ValueError(
+            f"PROMPT_FILE {path}: expected prompts {list(known)}, found {sorted(extra)}."
+        )
+    prompts = {stack: arrays[key] for key, stack in known.items() if key in arrays}
+    for rows in prompts.values():
         files.check_prompt(rows, path, width=base.table.shape[1])
     if isinstance(base, weights.FrozenModel) and not any_base_model:
         otherwise = "--any_base_model (any_base_model=True)"
-        method.check_base(base, found.about, f"PROMPT_FILE {path}", otherwise)
-    prompts = {stack: found.arrays[key] for key, stack in known.items() if key in found.arrays}
-    return Subject(name, pathlib.Path(given), path, prompts, found.about)
+        method.check_base(base, about, f"PROMPT_FILE {path}", otherwise)
+    return Subject(name, pathlib.Path(given), path, prompts, about)

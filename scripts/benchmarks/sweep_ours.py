@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import common
 import ours
 from prompt_tuning.checkpoints import weights
-from prompt_tuning.experiments import sweep
+from prompt_tuning.experiments import together
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import initializers
 from prompt_tuning.t5 import config as t5_config
@@ -28,7 +28,7 @@ def build(settings) -> common.Served:
     method = soft_prompt.SoftPrompt(settings["prompt_length"], initializers.Uniform())
     layout, model = sharding.Layout(), method.network(base)
     mesh = layout.mesh()
-    members = sweep.grid([LEARNING_RATE], range(settings["members"]))
+    members = together.grid([LEARNING_RATE], range(settings["members"]))
     prompts = [method.initial(base, jax.random.key(member.seed)) for member in members]
     params = layout.put_params(model, base.params | prompts[0], mesh)
     _, frozen = partition.split(params, method.trainable)
@@ -57,16 +57,16 @@ def build(settings) -> common.Served:
 
 def _together(model, method, members, prompts, mesh, frozen, batch):
     """(a step that returns every member's loss, its program before it is compiled)."""
-    together = sweep.Together(model, method.trainable, optimizers.adafactor, members, mesh)
-    state = together.first(prompts)
-    placed = sharding.put_batch(sweep.side_by_side([batch] * len(members)), mesh)
+    joint = together.Together(model, method.trainable, optimizers.adafactor, members, mesh)
+    state = joint.first(prompts)
+    placed = sharding.put_batch(together.side_by_side([batch] * len(members)), mesh)
 
     def step():
         nonlocal state
-        state, metrics = together.step(state, frozen, placed)
+        state, metrics = joint.step(state, frozen, placed)
         return jax.device_get(metrics["loss"]).tolist()
 
-    return step, lambda: together.lower(state, frozen, placed)
+    return step, lambda: joint.lower(state, frozen, placed)
 
 
 def _one_by_one(model, method, members, prompts, mesh, frozen, batch):

@@ -13,6 +13,7 @@ from prompt_tuning import train
 from prompt_tuning.checkpoints import stored
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.cli import dry_run
+from prompt_tuning.experiments import sweep
 from prompt_tuning.methods import model_tuning
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.planning import programs
@@ -88,6 +89,22 @@ def test_model_tuning(plan):
     report = plan("--gin_file=methods/model_tuning.gin")
     total = sum(x.size for x in jax.tree.leaves(_shapes()))
     assert f"ModelTuning: 0 frozen parameters, {total:,} trained (100.0000%)" in report
+
+
+def test_a_sweep_names_its_members_and_keeps_an_optimizer_for_each(plan):
+    rates, seeds = "--gin.LEARNING_RATES=[0.1, 0.3]", "--gin.SEEDS=[0, 1, 2]"
+    report = plan(rates, seeds, main=sweep.main)
+    assert "6, each with batches and a prompt of its own" in report
+    assert "lr_0.3--seed_2\n" in report
+    alone = plan("--gin.ARRANGEMENT=@Padded()")
+    for name in ("gradient", "optimizer state", "kept for the gradient, at most"):
+        assert memory_of(report, name) == pytest.approx(6 * memory_of(alone, name), abs=0.1), name
+
+
+def memory_of(report, name):
+    """MiB of a line."""
+    (line,) = (line for line in report.splitlines() if line.endswith(f"MiB  {name}"))
+    return float(line.split()[0])
 
 
 def test_model_tuning_brings_an_optimizer_of_its_own(plan):

@@ -21,6 +21,7 @@ from prompt_tuning.data import arrangements
 from prompt_tuning.data.files import FilesTask
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.experiments import sweep
+from prompt_tuning.experiments import together
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import files as prompt_files
 from prompt_tuning.prompts import initializers
@@ -30,7 +31,7 @@ from prompt_tuning.training import optimizers
 from prompt_tuning.training import sharding
 from tests import models as tiny
 
-MEMBERS = sweep.grid([0.1, 0.3], [0, 1])
+MEMBERS = together.grid([0.1, 0.3], [0, 1])
 PROMPT = "encoder/prompt/prompt/prompt"
 STEPS = 6
 
@@ -100,7 +101,7 @@ def finished(base, task, tmp_path_factory, asked):
 
     def optimizer(learning_rate):
         asked.append(learning_rate)
-        return sweep.short_run_adafactor(STEPS)(learning_rate)
+        return optimizers.short_run_adafactor(STEPS, learning_rate)
 
     return out, run(base, task, out, optimizer=optimizer)
 
@@ -171,20 +172,6 @@ def test_all_members_share_one_compilation(finished, asked):
     assert all(isinstance(rate, jax.core.Tracer) for rate in asked)
 
 
-@pytest.mark.parametrize("steps", [1, 6, 40])
-def test_short_run_adafactor_is_the_optimizers_own(steps):
-    gradients = jax.random.normal(jax.random.key(0), (steps + 2, 4, 16))
-    ours = sweep.short_run_adafactor(steps)(jnp.float32(0.3))
-    theirs = optimizers.short_run_adafactor(steps, 0.3)
-    params = [jnp.ones((4, 16))] * 2
-    states = [ours.init(params[0]), theirs.init(params[1])]
-    for gradient in gradients:
-        for i, optimizer in enumerate((ours, theirs)):
-            updates, states[i] = optimizer.update(gradient, states[i], params[i])
-            params[i] = optax.apply_updates(params[i], updates)
-        np.testing.assert_allclose(*params, rtol=1e-6, atol=1e-6)
-
-
 def test_what_a_sweep_leaves(finished, base, task, tmp_path):
     out, results = finished
     lines = [json.loads(line) for line in (out / sweep.RESULTS).read_text().splitlines()]
@@ -224,13 +211,13 @@ def test_a_sweep_that_is_interrupted_goes_on(
     finished, base, task, tmp_path, monkeypatch, call, stopped
 ):
     out, whole = finished
-    taken, step = [], sweep.Together.step
+    taken, step = [], together.Together.step
 
     def counted(self, state, *rest):
         taken.append(int(state.step))
         return step(self, state, *rest)
 
-    monkeypatch.setattr(sweep.Together, "step", counted)
+    monkeypatch.setattr(together.Together, "step", counted)
 
     def asked_now(self, calls=iter(range(100))):
         if next(calls) == call:
@@ -256,13 +243,13 @@ def test_a_sweep_that_is_interrupted_goes_on(
 
 def test_another_sweep_does_not_go_on(finished, base, task):
     out, _ = finished
-    members = sweep.grid([0.1, 0.4], [0, 1])
+    members = together.grid([0.1, 0.4], [0, 1])
     with pytest.raises(ValueError, match="holds another run: it had {'members': .*Give another"):
         run(base, task, out, members=members)
 
 
 def test_a_member_that_diverges_leaves_the_others_alone(base, task, tmp_path, caplog):
-    good, bad = sweep.Member(0.1, 0), sweep.Member(1e38, 0)
+    good, bad = together.Member(0.1, 0), together.Member(1e38, 0)
     options = dict(optimizer=lambda rate: optax.sgd(rate), eval_period=None)
     alone = run(base, task, tmp_path / "alone", members=[good], **options)[0]
     with caplog.at_level("WARNING", "prompt_tuning.experiments.sweep"):
@@ -284,11 +271,11 @@ def test_a_member_that_has_stopped_does_not_go_on(base):
     mesh = OneDevice().mesh()
     method = soft_prompt.SoftPrompt(4, initializers.Uniform())
     optimizer, members = (lambda rate: optax.sgd(rate)), MEMBERS[:2]
-    together = sweep.Together(method.network(base), method.trainable, optimizer, members, mesh)
+    joint = together.Together(method.network(base), method.trainable, optimizer, members, mesh)
     prompts = [method.initial(base, jax.random.key(member.seed)) for member in members]
-    state = together.first(prompts).replace(finite=jnp.array([False, True]))
-    batch = sweep.side_by_side([tiny.random_batch(seed) for seed in (0, 1)])
-    state, metrics = together.step(state, base.params, batch)
+    state = joint.first(prompts).replace(finite=jnp.array([False, True]))
+    batch = together.side_by_side([tiny.random_batch(seed) for seed in (0, 1)])
+    state, metrics = joint.step(state, base.params, batch)
     assert metrics["finite"].tolist() == [False, True] and int(state.step) == 1
     assert state.members.step.tolist() == [0, 1]
     moved = [np.max(np.abs(x - y[PROMPT])) for x, y in zip(state.members.trained[PROMPT], prompts)]
@@ -299,9 +286,10 @@ def test_a_member_that_has_stopped_does_not_go_on(base):
     "options, said",
     [
         (dict(members=[]), "at least one member"),
-        (dict(members=sweep.grid([0.1, 0.1], [0])), "no two alike"),
+        (dict(members=together.grid([0.1, 0.1], [0])), "no two alike"),
         (dict(train_steps=0), "sweep.train_steps must be at least 1, found 0"),
         (dict(optimizer=lambda rate: optax.sgd(rate if rate > 0 else 1)), "array without a value"),
+        (dict(batch_size=0), "sweep.batch_size must be at least 1, found 0"),
         (dict(metric="f1"), "metric is 'f1', but the evaluation gave"),
         (dict(eval_split="dev"), "no split 'dev'"),
         (dict(batch_size=12, layout=sharding.Layout()), "BATCH_SIZE must be a multiple of 8"),
@@ -316,7 +304,7 @@ def test_bad_arguments_are_told_before_anything_is_written(base, task, tmp_path,
 @pytest.mark.parametrize("rate, seed", [(0.0, 0), (-0.1, 0), (float("nan"), 0), (0.1, -1)])
 def test_members_that_cannot_be_are_refused(rate, seed):
     with pytest.raises(ValueError, match="LEARNING_RATES"):
-        sweep.Member(rate, seed)
+        together.Member(rate, seed)
 
 
 def test_the_command_on_eight_devices(finished, folder, data_files, tmp_path, monkeypatch):
@@ -358,11 +346,11 @@ def test_the_benchmark_takes_the_same_steps_together_and_one_by_one():
     command += ["--warm_up", "1", "--members", "3"]
     quick = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     found = subprocess.run(command, check=True, capture_output=True, text=True, env=quick).stdout
-    together, one_by_one, last = map(json.loads, found.splitlines())
-    assert len(set(together["first_losses"])) == 3  # the members' prompts differ
+    joint, one_by_one, last = map(json.loads, found.splitlines())
+    assert len(set(joint["first_losses"])) == 3  # the members' prompts differ
     for name in ("first_losses", "last_losses"):
-        assert together[name] == pytest.approx(one_by_one[name], rel=1e-4)
-    assert together["first_losses"] != together["last_losses"]
-    median = together["median_s"] / 3
-    assert together["member_step_s"] == pytest.approx(median, abs=1e-5)
+        assert joint[name] == pytest.approx(one_by_one[name], rel=1e-4)
+    assert joint["first_losses"] != joint["last_losses"]
+    median = joint["median_s"] / 3
+    assert joint["member_step_s"] == pytest.approx(median, abs=1e-5)
     assert list(last["ratios"]) == ["one_by_one/together"] and together["peak_rss_mib"] > 0

@@ -17,6 +17,8 @@ from prompt_tuning.checkpoints import runs
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data.files import FilesTask
 from prompt_tuning.evaluation import decoders
+from prompt_tuning.experiments import sweep
+from prompt_tuning.experiments import together
 from prompt_tuning.methods import model_tuning
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import files
@@ -58,6 +60,31 @@ def train_each(base, data, output_dir, *stops):
             )
 
 
+def sweep_each(base, data, output_dir, *stops):
+    """Sweeps until each stop."""
+    splits = {split: f"{data}/{split}.tsv" for split in ("train", "validation")}
+    for stop in map(int, stops):
+        sweep.train_together(
+            weights.open_model(base),
+            PROMPT,
+            FilesTask("colours", splits, labels=LABELS, id_column="id"),
+            members=together.grid([0.1, 0.3], [0]),
+            out=pathlib.Path(output_dir, "sweep"),
+            train_steps=stop,
+            task_feature_lengths={"inputs": 16, "targets": 8},
+            batch_size=8,
+            optimizer=optimizers.adamw,
+            decoder=decoders.RankLabels(),
+            eval_period=4,
+            log_period=1,
+        )
+
+
+def train_and_sweep(*arguments):
+    train_each(*arguments)
+    sweep_each(*arguments)
+
+
 def late(function):
     """`function`, called a second later by process 1: what the other writes changes nothing."""
 
@@ -77,9 +104,9 @@ def folder(tmp_path_factory, data_files):
     )
     weights.save_model(folder / "base", base, base.params, dtype="float32")
     common = folder / "base", pathlib.Path(data_files["train"]).parent
-    processes.run(1, train_each, *common, folder / "1x1", 6, devices=1)
-    processes.run(1, train_each, *common, folder / "1x8", 6)
-    processes.run(2, train_each, *common, folder / "2x4", 4, 6)
+    processes.run(1, train_and_sweep, *common, folder / "1x1", 6, devices=1)
+    processes.run(1, train_and_sweep, *common, folder / "1x8", 6)
+    processes.run(2, train_and_sweep, *common, folder / "2x4", 4, 6)
     return folder
 
 
@@ -116,3 +143,19 @@ def test_two_processes_write_the_model_that_one_does(folder, other):
     )
     for part, expected in one.items():
         np.testing.assert_allclose(two[part], expected, rtol=2**-7)
+
+
+@pytest.mark.parametrize("other", ["1x1", "1x8"])
+def test_two_processes_sweep_as_one_does(folder, other):
+    two, one = (
+        [json.loads(line) for line in (folder / devices / "sweep" / sweep.RESULTS).open()]
+        for devices in ("2x4", other)
+    )
+    assert two == one and len(two) == 2
+    for member in two:
+        found, expected = (
+            files.read_prompts(folder / devices / "sweep" / member["folder"] / "best").arrays
+            for devices in ("2x4", other)
+        )
+        for part, rows in expected.items():
+            np.testing.assert_allclose(found[part], rows, rtol=1e-4, atol=1e-5)

@@ -1,10 +1,16 @@
 """Prompts of every form, the table in place of a model, and what does not fit."""
 
+import jax
 import numpy as np
 import pytest
 
 from prompt_tuning.checkpoints import peft
+from prompt_tuning.methods import lora
+from prompt_tuning.methods import p_tuning
+from prompt_tuning.methods import soft_words
+from prompt_tuning.methods import warp
 from prompt_tuning.prompts import files
+from prompt_tuning.prompts import initializers
 from prompt_tuning.understanding import subjects
 from tests import models as tiny
 from tests.understanding import examples
@@ -51,6 +57,33 @@ def test_prompts_that_do_not_fit(base, tmp_path):
         subjects.read_subject("x", tmp_path / "other.safetensors", base)
     with pytest.raises(FileNotFoundError, match="there is no"):
         subjects.read_subject("x", tmp_path / "nothing", base)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        p_tuning.PTuning("[1] {inputs} [2]"),
+        warp.WARP(("yes", "no"), 3, initializers.Uniform()),
+        soft_words.SoftWords("the", 3),
+    ],
+)
+def test_rows_that_other_methods_learned(method, tmp_path):
+    model = tiny.tiny_model()
+    trained = method.initial(model, jax.random.key(0))
+    method.write(model, trained, tmp_path / "best", {})
+    found = subjects.read_subject("x", tmp_path, model)
+    read = method.read(model, tmp_path / "best")
+    np.testing.assert_array_equal(found.prompts["encoder"], read[files.parameter("encoder")])
+    assert found.prompts["encoder"].shape == (3, 16)
+    with pytest.raises(ValueError, match=f"is of {type(method).__name__}.*leave --task out"):
+        _ = found.method
+
+
+def test_a_method_without_a_prompt(tmp_path):
+    model, method = tiny.tiny_model(), lora.LoRA(2)
+    method.write(model, method.initial(model, jax.random.key(0)), tmp_path, {})
+    with pytest.raises(ValueError, match=r"expected prompts \['encoder/prompt.*found \['decoder/"):
+        subjects.read_subject("x", tmp_path, model)
 
 
 def test_a_prompt_of_another_base_model_is_refused_by_name(base, tmp_path):
