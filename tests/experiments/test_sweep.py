@@ -353,4 +353,4 @@ def test_the_benchmark_takes_the_same_steps_together_and_one_by_one():
     assert joint["first_losses"] != joint["last_losses"]
     median = joint["median_s"] / 3
     assert joint["member_step_s"] == pytest.approx(median, abs=1e-5)
-    assert list(last["ratios"]) == ["one_by_one/together"] and together["peak_rss_mib"] > 0
+    assert list(last["ratios"]) == ["one_by_one/together"] and joint["peak_rss_mib"] > 0
