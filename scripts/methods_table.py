@@ -7,62 +7,25 @@ formula.
 """
 
 from collections.abc import Mapping, Sequence
-import dataclasses
 
 from prompt_tuning.experiments import parameters
-from prompt_tuning.methods import adapters
-from prompt_tuning.methods import ia3
-from prompt_tuning.methods import lora
-from prompt_tuning.methods import method as methods
-from prompt_tuning.methods import model_tuning
-from prompt_tuning.methods import p_tuning
-from prompt_tuning.methods import prefix_tuning
-from prompt_tuning.methods import prompt_design
-from prompt_tuning.methods import soft_prompt
-from prompt_tuning.methods import soft_words
-from prompt_tuning.methods import warp
-from prompt_tuning.prompts import initializers
 from prompt_tuning.t5 import config as t5_config
 
-ROWS, CLASSES, HIDDEN = 100, 2, 512  # P, C, h
-WIDTH, RANK = 64, 8  # m, r
-LENGTHS = (1, 5, 20, 50, 100, 150)  # of the paper's Table 4
-UNIFORM = initializers.Uniform()
-
-
-@dataclasses.dataclass(frozen=True)
-class Line:
-    """Of the table.
-
-    Attributes:
-      method: with the settings that are counted.
-      formula: of the parameters that are trained, in the letters of `dimensions`, as Python.
-      kept: of those that predict, where the method keeps others than it trains.
-    """
-
-    method: methods.Method
-    formula: str
-    kept: str | None = None
-
-
-LINES = {
-    "soft prompt": Line(soft_prompt.SoftPrompt(ROWS, UNIFORM), "P*D"),
-    "model tuning": Line(
-        model_tuning.ModelTuning(), "2*V*D + N*(12*D*H*K + 6*D*F + 5*D) + 2*D + 64*H"
-    ),
-    "prompt design": Line(prompt_design.PromptDesign("{inputs} Answer:"), "0"),
-    "prefix tuning": Line(
-        prefix_tuning.PrefixTuning(ROWS, HIDDEN),
-        "3*(P*D + D*h + h) + 6*N*H*K*(h + 1)",
-        kept="6*N*P*H*K",
-    ),
-    "P-tuning": Line(p_tuning.PTuning(f"[{ROWS}] {{inputs}}"), "P*D + 8*D**2 + 6*D", kept="P*D"),
-    "WARP": Line(warp.WARP(("yes", "no"), ROWS, UNIFORM), "(P + C)*D"),
-    "soft words": Line(soft_words.SoftWords("the", ROWS), "(N + 1)*P*D"),
-    "adapters": Line(adapters.Adapters(WIDTH), "5*N*(2*m*D + D + m) + (5*N + 2)*D"),
-    "LoRA": Line(lora.LoRA(RANK), "6*N*r*(D + H*K)"),
-    "IA3": Line(ia3.IA3(), "N*(6*H*K + 2*F)"),
+# Of the parameters that are trained, in the letters of `dimensions`, as Python.
+FORMULAS = {
+    "soft prompt": "P*D",
+    "model tuning": "2*V*D + N*(12*D*H*K + 6*D*F + 5*D) + 2*D + 64*H",
+    "prompt design": "0",
+    "prefix tuning": "3*(P*D + D*h + h) + 6*N*H*K*(h + 1)",
+    "P-tuning": "P*D + 8*D**2 + 6*D",
+    "WARP": "(P + C)*D",
+    "soft words": "(N + 1)*P*D",
+    "adapters": "5*N*(2*m*D + D + m) + (5*N + 2)*D",
+    "LoRA": "6*N*r*(D + H*K)",
+    "IA3": "N*(6*H*K + 2*F)",
 }
+# Of those that predict, where a method keeps others than it trains.
+KEPT = {"prefix tuning": "6*N*P*H*K", "P-tuning": "P*D"}
 
 Numbers = Mapping[tuple[str, str], tuple[int, int]]  # by line and size: trained, kept
 
@@ -72,7 +35,8 @@ def dimensions(size: str) -> dict[str, int]:
     config = t5_config.t5_1_1(size)
     model = dict(D=config.d_model, H=config.num_heads, K=config.head_dim, F=config.d_ff)
     model |= dict(V=config.vocab_size, N=config.num_encoder_layers)  # of each stack
-    return model | dict(P=ROWS, C=CLASSES, h=HIDDEN, m=WIDTH, r=RANK)
+    own = dict(P=parameters.ROWS, C=parameters.CLASSES, h=parameters.HIDDEN)
+    return model | own | dict(m=parameters.WIDTH, r=parameters.RANK)
 
 
 def by_formula() -> Numbers:
@@ -80,16 +44,17 @@ def by_formula() -> Numbers:
         return eval(formula, {}, dimensions(size))
 
     return {
-        (name, size): (value(line.formula, size), value(line.kept or line.formula, size))
-        for name, line in LINES.items()
+        (name, size): (value(formula, size), value(KEPT.get(name, formula), size))
+        for name, formula in FORMULAS.items()
         for size in t5_config.SIZES
     }
 
 
 def counted() -> Numbers:
     """By the shapes of what each method makes."""
-    counts = parameters.count({name: line.method for name, line in LINES.items()})
-    return {(x.method, x.size): (x.trained, x.served) for x in counts if x.length in (None, ROWS)}
+    counts = parameters.count(parameters.METHODS)
+    of_rows = [x for x in counts if x.length in (None, parameters.ROWS)]
+    return {(x.method, x.size): (x.trained, x.served) for x in of_rows}
 
 
 def check(numbers: Numbers, expected: Numbers) -> None:
@@ -98,18 +63,18 @@ def check(numbers: Numbers, expected: Numbers) -> None:
         if found != expected[key]:
             raise ValueError(
                 f"{' at '.join(key)}: expected, by its formulas, {expected[key]} parameters trained and "
-                f"kept, found {found}. Change LINES, or the method."
+                f"kept, found {found}. Change FORMULAS or KEPT, or the method."
             )
 
 
 def methods_table(numbers: Numbers) -> str:
     """A row a method, and one more where others are kept than are trained."""
     rows = []
-    for name, line in LINES.items():
-        rows.append(_row(name, line.formula, [numbers[name, s][0] for s in t5_config.SIZES]))
-        if line.kept:
+    for name, formula in FORMULAS.items():
+        rows.append(_row(name, formula, [numbers[name, s][0] for s in t5_config.SIZES]))
+        if name in KEPT:
             kept = [numbers[name, s][1] for s in t5_config.SIZES]
-            rows.append(_row(f"{name}, kept", line.kept, kept))
+            rows.append(_row(f"{name}, kept", KEPT[name], kept))
     return _table(["method", "parameters", *t5_config.SIZES], rows)
 
 
@@ -118,7 +83,7 @@ def lengths_table() -> str:
     numbers = by_formula()
     model = {size: numbers["model tuning", size][0] for size in t5_config.SIZES}
     rows = []
-    for length in LENGTHS:
+    for length in parameters.LENGTHS:
         own = {size: length * dimensions(size)["D"] for size in t5_config.SIZES}
         shares = {size: 100 * n / (n + model[size]) for size, n in own.items()}
         rows.append([str(length), *(f"{own[s]:,} ({shares[s]:.5f} %)" for s in t5_config.SIZES)])

@@ -4,6 +4,7 @@
     commands PLAN --out FOLDER --on {shell,slice,gke,slurm} [--options "..."]    prints them as jobs instead
     collect PLAN --out FOLDER     writes FOLDER/table.csv, and prints means
     plot PLAN --out FOLDER        draws the plan's figure, in FOLDER: of its cells, or of a table.csv alone
+    parameters --out FOLDER       of every method at the paper's sizes (its Figure 4 and Table 4), in FOLDER
 
 PLAN is a TOML file, or the name of one that ships: {shipped}.
 """
@@ -39,6 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run.one_job([arguments[begin + 1 : end] for begin, end in spans])
     args = _parse(arguments)
     try:
+        if args.action == "parameters":
+            from prompt_tuning.experiments import parameters  # it needs matplotlib
+
+            for drawn in parameters.draw_parameters(parameters.METHODS, args.out):
+                print(drawn)
+            return 0
         plan = plan_file.read(args.plan)
         if args.action == "run":
             plan = plan.with_bindings(_pairs("--binding", args.binding))
@@ -111,9 +118,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         allow_abbrev=False,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for name in ("run", "commands", "collect", "plot"):
+    for name in ("run", "commands", "collect", "plot", "parameters"):
         action = actions.add_parser(name, allow_abbrev=False)
-        action.add_argument("plan", metavar="PLAN", help="a TOML file, or a shipped plan's name")
+        if name != "parameters":
+            action.add_argument(
+                "plan", metavar="PLAN", help="a TOML file, or a shipped plan's name"
+            )
         action.add_argument(
             "--out", type=_folder, required=True, metavar="FOLDER", help="where everything lies"
         )

@@ -16,12 +16,36 @@ from prompt_tuning import models
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.experiments import plot
 from prompt_tuning.experiments import tables
+from prompt_tuning.methods import adapters
+from prompt_tuning.methods import ia3
+from prompt_tuning.methods import lora
 from prompt_tuning.methods import method as methods
+from prompt_tuning.methods import model_tuning
+from prompt_tuning.methods import p_tuning
+from prompt_tuning.methods import prefix_tuning
+from prompt_tuning.methods import prompt_design
+from prompt_tuning.methods import soft_prompt
+from prompt_tuning.methods import soft_words
+from prompt_tuning.methods import warp
 from prompt_tuning.prompts import initializers
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import parameters
 from prompt_tuning.training import partition
 
+# The settings that the paper says; of what it does not say, those that prompt_tuning/methods/README.md tells.
+ROWS, CLASSES, HIDDEN, WIDTH, RANK = 100, 2, 512, 64, 8
+METHODS: Mapping[str, methods.Method] = {
+    "soft prompt": soft_prompt.SoftPrompt(ROWS, initializers.Uniform()),
+    "model tuning": model_tuning.ModelTuning(),
+    "prompt design": prompt_design.PromptDesign("{inputs} Answer:"),
+    "prefix tuning": prefix_tuning.PrefixTuning(ROWS, HIDDEN),
+    "P-tuning": p_tuning.PTuning(f"[{ROWS}] {{inputs}}"),
+    "WARP": warp.WARP(tuple(map(str, range(CLASSES))), ROWS, initializers.Uniform()),
+    "soft words": soft_words.SoftWords("the", ROWS),
+    "adapters": adapters.Adapters(WIDTH),
+    "LoRA": lora.LoRA(RANK),
+    "IA3": ia3.IA3(),
+}
 LENGTHS = (1, 5, 20, 50, 100, 150)
 BAND = (1, 100)  # lengths, in Figure 4
 

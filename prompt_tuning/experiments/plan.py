@@ -76,12 +76,15 @@ class Choice:
       trains: whether there is anything to train.
       x: its place on a numeric axis of a figure.
       only: of other axes, the values that it goes with; all of an axis that is not named.
+      learned_from: of other axes, the value of the cell that trains for all others, which are then
+        but evaluated.
     """
 
     settings: Settings
     trains: bool = True
     x: float | None = None
     only: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    learned_from: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,10 +157,17 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Cell(Job):
-    """One value of each axis: a run, and its evaluations. All is in OUT/cells/ID."""
+    """One value of each axis: a run, and its evaluations. All is in OUT/cells/ID.
+
+    Attributes:
+      settings: of the run.
+      trains: whether there is a run.
+      source: another cell, whose run is evaluated here.
+    """
 
     settings: Settings
     trains: bool = True
+    source: "Cell | None" = None
 
     def folder(self, out: pathlib.Path) -> pathlib.Path:
         return out / CELLS / self.id
@@ -166,6 +176,8 @@ class Cell(Job):
         return self.folder(out) / "evaluations" / name
 
     def learned(self, out: pathlib.Path) -> Mapping[str, Any]:
+        if self.source is not None:
+            return self.source.learned(out)
         return {"PROMPT_FILE": self.folder(out)} if self.trains else {}
 
     def train_command(self, python: str, out: pathlib.Path) -> list[str] | None:
@@ -254,8 +266,10 @@ class Plan:
         evaluations = {
             name: (settings + differs).filled(values) for name, differs in self.evaluations.items()
         }
-        trains = all(choice.trains for choice in choices)
-        return Cell(values, evaluations, settings.filled(values), trains)
+        elsewhere = {**values, **{k: x for c in choices for k, x in c.learned_from.items()}}
+        source = None if elsewhere == values else self._cell(elsewhere)
+        trains = source is None and all(choice.trains for choice in choices)
+        return Cell(values, evaluations, settings.filled(values), trains, source)
 
     def ensembles(self, cells: Sequence[Cell]) -> list[Ensemble]:
         """Those that have all their members among `cells`, and something to vote on: trained prompts."""

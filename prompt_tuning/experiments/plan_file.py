@@ -11,7 +11,9 @@
     "20" = { bindings = { PROMPT_LENGTH = 20 }, x = 20 }    # x: its place on a numeric axis of a figure
     [axes.seed]
     "0" = { bindings = { SEED = 0 } }       # trains = false: there is nothing to train, only to evaluate;
-                                            # only = { task = ["spam"] }: no cells with other tasks
+                                            # only = { task = ["spam"] }: no cells with other tasks;
+                                            # learned_from = { task = "spam" }: trained on spam alone, and
+                                            # evaluated with every task
     [evaluations.test]                      # what is evaluated of each cell once it is trained
     bindings = { EVAL_SPLIT = "test" }
     [ensemble]                              # optional: also evaluates all along this axis together
@@ -88,6 +90,7 @@ def _plan(content: Mapping[str, Any], file: pathlib.Path) -> plans.Plan:
     if ensemble:
         ensemble.check_unknown()
     _check_places(plan)
+    _check_sources(plan)
     return plan
 
 
@@ -114,9 +117,9 @@ def _axis(axis: "_Section") -> dict[str, plans.Choice]:
             )
         trains = part.value("trains", "true or false", True)
         x = part.value("x", "a finite number", None)
-        only = _only(part)
+        only, source = _only(part), _learned_from(part)
         choices[value] = plans.Choice(
-            _only_settings(part), trains, None if x is None else float(x), only
+            _only_settings(part), trains, None if x is None else float(x), only, source
         )
     without = [value for value, choice in choices.items() if choice.x is None]
     if 0 < len(without) < len(choices):
@@ -134,15 +137,35 @@ def _only(choice: "_Section") -> dict[str, list[str]]:
     return {axis: part.value(axis, "a list of texts") for axis in part.keys()}
 
 
+def _learned_from(choice: "_Section") -> dict[str, str]:
+    part = choice.section("learned_from", optional=True)
+    return {} if part is None else {axis: part.value(axis, "text") for axis in part.keys()}
+
+
 def _check_only(file: pathlib.Path, axes: Mapping[str, Mapping[str, plans.Choice]]) -> None:
-    """Raises PlanError where a value goes only with what there is not."""
+    """Raises PlanError where a value goes with, or is learned from, what there is not."""
     for axis, choices in axes.items():
         for value, choice in choices.items():
-            place = f"{file}: [axes.{axis}.{value}] only:"
-            for other, allowed in choice.only.items():
-                plans.check_known(other, axes, f"{place} there is no axis {other!r}")
-                for name in allowed:
-                    plans.check_known(name, axes[other], f"{place} {other} has no value {name!r}")
+            sources = {other: [name] for other, name in choice.learned_from.items()}
+            for key, named in (("only", choice.only), ("learned_from", sources)):
+                place = f"{file}: [axes.{axis}.{value}] {key}:"
+                for other, names in named.items():
+                    plans.check_known(other, axes, f"{place} there is no axis {other!r}")
+                    for name in names:
+                        what = f"{place} {other} has no value {name!r}"
+                        plans.check_known(name, axes[other], what)
+
+
+def _check_sources(plan: plans.Plan) -> None:
+    """Raises PlanError unless cells are trained before others are evaluated by them."""
+    before = set()
+    for cell in plan.cells():
+        before.add(cell.id)
+        if cell.source is not None and not (cell.source.trains and cell.source.id in before):
+            raise plans.PlanError(
+                f"{plan.file}: learned_from: {cell.id} is learned from {cell.source.id}, which must be "
+                "a cell that trains, before it: put its value first of its axis."
+            )
 
 
 def _check_places(plan: plans.Plan) -> None:

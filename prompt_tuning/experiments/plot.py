@@ -42,7 +42,7 @@ def draw(plan: plans.Plan, table: collect.Table, folder: str | os.PathLike) -> l
 
 
 def curve(plan: plans.Plan, table: collect.Table) -> Figure:
-    """A panel a value of `figure.panel`; in it a line a value of `figure.series`, along `figure.x`.
+    """A panel a value of `figure.panel`, but for what is scored by other metrics alone; in it a line a value of `figure.series`, along `figure.x`.
 
     A point is the mean of the metric over `figure.over`; the band reaches one sample standard
     deviation to either side (the paper's, of three runs), where there are several runs. If the
@@ -56,7 +56,11 @@ def curve(plan: plans.Plan, table: collect.Table) -> Figure:
     parts = (part.panel, part.series, part.x)
     groups, planned = tables.grouped(plan, table, *parts), tables.planned(plan, *parts)
     _check_levels(plan, groups)
-    panels, series = tables.order(plan, part.panel), tables.order(plan, part.series)
+    scored = {key[0]: False for key in groups}
+    for key, rows in groups.items():
+        scored[key[0]] |= any(plan.metric in row for row in rows)
+    panels = [panel for panel in tables.order(plan, part.panel) if scored.get(panel, True)]
+    series = tables.order(plan, part.series)
     single = all(len(rows) == 1 for rows in groups.values())
     label = plan.metric if single else f"{plan.metric}, mean ± SD over {part.over}"
     drawn, all_axes = new_figure(len(panels))

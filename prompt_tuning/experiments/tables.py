@@ -222,6 +222,8 @@ def _lines(plan: plans.Plan, table: collect.Table) -> list[_Line]:
         statistics_of = paper.STATISTICS if voted else (AVERAGE,)
         columns = [(key[-1], statistic) for key in members for statistic in statistics_of]
         shown, published = _shown(plan, rows, _published(rows[0], x, plan, columns))
+        if not any(name in row for name in shown for row in rows):
+            continue
         ours: dict[Column, Sequence[Row]] = {}
         for key, group in members.items():
             best = [max(group, key=lambda row: _mean(row, shown))]

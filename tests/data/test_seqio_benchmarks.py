@@ -19,7 +19,7 @@ from tests.data.tfds_fixtures import mocked_tfds
 BYTES = ByteVocabulary(extra_ids=10)
 LENGTHS = {"inputs": 48, "targets": 6}
 CONFIGS = {task.tfds: task for task in super_glue.BENCHMARKS}  # wsc.fixed once
-GLUE = {task.tfds.split("/")[1].split(":")[0]: task for task in glue.BENCHMARKS}
+GLUE = {task.tfds.split("/")[1].split(":")[0]: task for task in reversed(glue.BENCHMARKS)}
 GLUE_OFFICIAL = OFFICIAL.parents[1] / "glue/official"
 
 

@@ -14,8 +14,8 @@ import pytest
 from prompt_tuning.cli import checking
 from prompt_tuning.cli import flags
 from prompt_tuning.cli import reading
-from prompt_tuning.data.benchmarks import names
-from prompt_tuning.data.benchmarks import table
+from prompt_tuning.data.benchmarks import rows
+from prompt_tuning.data.benchmarks.names import find_benchmark
 from prompt_tuning.experiments import plan as plans
 from prompt_tuning.experiments import plan_file
 
@@ -262,6 +262,11 @@ def test_only_keeps_cells_by_value(read):
         ("[axes.task]", "[axes.steps]", r"\[axes.steps\] an axis needs a name"),
         ("none = {", "none = { only = { sead = ['0'] },", "only: there is no axis 'sead'.*seed"),
         ("none = {", "none = { only = { seed = ['9'] },", "only: seed has no value '9'"),
+        (
+            "none = {",
+            "none = { learned_from = { seed = '9' },",
+            "learned_from: seed has no value '9'",
+        ),
         ("none = {", "none = { only = { seed = '0' },", r"only\] seed must be a list of texts"),
         ("[evaluations.moved]", '[evaluations."../moved"]', "an evaluation's name is a folder's"),
         ("[evaluations.moved]", "[evaluation.moved]", "there is no key 'evaluation'.*evaluations"),
@@ -335,7 +340,11 @@ SHIPPED = sorted(file.stem for file in plan_file.SHIPPED.glob("*.toml"))
 def test_gin_takes_every_command_of_a_shipped_plan(name):
     plan = plan_file.read(name)
     seen = set()
-    for cell in plan.cells({"seed": ["0"], "task": list(plan.axes["task"])[:1]}):
+    few = {
+        axis: list(plan.axes[axis])[-1:] for axis in ("seed", "size", "task") if axis in plan.axes
+    }
+    sources = [cell.source for cell in plan.cells(few) if cell.source is not None]
+    for cell in [*plan.cells(few), *sources]:
         commands = [cell.train_command("python", OUT), *cell.eval_commands("python", OUT).values()]
         for command in filter(None, commands):
             entry_point = {"prompt_tuning.train": "train", "prompt_tuning.eval": "evaluate"}
@@ -347,11 +356,35 @@ def test_gin_takes_every_command_of_a_shipped_plan(name):
 
 
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name.startswith("paper_")])
-def test_benchmarks_of_the_paper_have_their_labels(name):
-    by_name = {benchmark.name: benchmark for benchmark in table.BENCHMARKS.values()}
-    for choice in plan_file.read(name).axes["task"].values():
-        task = json.loads(choice.settings.bindings["MIXTURE_OR_TASK_NAME"])
-        labels = json.loads(choice.settings.bindings["CLASS_LABELS"])
-        benchmark = by_name[names.parse(task).stem]
-        assert sorted(benchmark.labels) == sorted(labels)
-        assert "accuracy" in benchmark.metrics
+def test_tasks_of_the_paper_are_known_by_name_and_labels(name):
+    plan = plan_file.read(name)
+    for cell in plan.cells():
+        bindings = dict(cell.settings.bindings)
+        task = find_benchmark(json.loads(bindings["MIXTURE_OR_TASK_NAME"]), rows.Tfds())
+        labels = getattr(task, "label_texts", None)
+        if labels is not None and "CLASS_LABELS" in bindings:
+            assert sorted(labels) == sorted(json.loads(bindings["CLASS_LABELS"]))
+        for evaluation in cell.evaluations.values():
+            name = json.loads(evaluation.bindings["MIXTURE_OR_TASK_NAME"])
+            evaluated = find_benchmark(name, rows.Tfds())
+            assert json.loads(evaluation.bindings["EVAL_SPLIT"]) in evaluated.splits
+            # What a prompt learned to answer is what the other task counts as right.
+            if cell.source is None and labels is not None:
+                assert evaluated.label_texts == labels
+
+
+def test_a_value_may_be_learned_by_another_cell(read):
+    text = WHOLE.replace("[axes.task]\n", '[axes.task]\nall = { only = { method = ["multi"] } }\n')
+    text = text.replace("none = {", 'multi = { learned_from = { task = "all" } }\nnone = {')
+    cells = {cell.id: cell for cell in read(text).cells()}
+    assert "all--prompt-tuning--0" not in cells
+    source, learner = cells["all--multi--1"], cells["spam--multi--1"]
+    assert source.source is None and source.train_command("python", OUT) is not None
+    assert learner.train_command("python", OUT) is None
+    folder = OUT / "cells/all--multi--1"
+    assert learner.learned(OUT) == source.learned(OUT) == {"PROMPT_FILE": folder}
+    assert "--gin_file=tasks/spam.gin" in learner.eval_commands("python", OUT)["test"]
+    later = text.replace('all = { only = { method = ["multi"] } }\n', "")
+    later = later.replace("[axes.method]", 'all = { only = { method = ["multi"] } }\n[axes.method]')
+    with pytest.raises(plans.PlanError, match="learned from all--multi--0, which must be.*first"):
+        read(later)

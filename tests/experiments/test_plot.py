@@ -124,6 +124,15 @@ def test_any_scores_are_drawn_as_their_mean_and_sample_deviation(tmp_path_factor
     np.testing.assert_allclose(widths, [2 * statistics.stdev(x) for x in scores], atol=1e-6)
 
 
+def test_a_panel_without_the_metric_is_left_out(plan):
+    table = rows_of(plan, accuracy)
+    for row in table:
+        if row["task"] == "gloss":
+            row["gloss/accuracy"] = row.pop("accuracy")
+    (axes,) = plot.curve(plan, table).axes
+    assert axes.get_title() == "spam"
+
+
 def test_one_seed_has_no_band(plan):
     table = rows_of(plan, lambda **x: accuracy(**x) if x["seed"] == "1" else None)
     figure = plot.curve(plan, table)

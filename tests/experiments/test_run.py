@@ -328,6 +328,17 @@ def wait_for(path, process):
         time.sleep(0.02)
 
 
+def test_parameters_are_drawn_by_a_command(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    from prompt_tuning.experiments import parameters
+
+    of_one = {"IA3": parameters.METHODS["IA3"]}
+    monkeypatch.setattr(parameters, "METHODS", of_one)
+    assert program.main(["parameters", "--out", str(tmp_path)]) == 0
+    assert str(tmp_path / "parameters.png") in capsys.readouterr().out
+    assert "34,816" in (tmp_path / "parameters.md").read_text()
+
+
 def test_wrong_command_lines_end_with_2(bench, capsys):
     bench.plan()
     plan, out = str(bench.folder / "colours.toml"), f"--out={bench.out}"

@@ -26,7 +26,7 @@ def table(monkeypatch):
 def test_methods_have_as_many_parameters_as_their_formulas_say(table, monkeypatch):
     monkeypatch.setattr(t5_config, "SIZES", {"small": t5_config.SIZES["small"]})
     counted = table.counted()
-    assert set(counted) == {(name, "small") for name in table.LINES}
+    assert set(counted) == {(name, "small") for name in table.FORMULAS}
     table.check(counted, table.by_formula())
     with pytest.raises(
         ValueError, match=r"IA3 at small: expected.*\(34816, 34816\).*found \(1, 2\)"

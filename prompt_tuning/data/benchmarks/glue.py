@@ -1,4 +1,5 @@
-"""GLUE in T5's text format: ten tasks, the two halves of MNLI, and the diagnostic set.
+"""GLUE in T5's text format: ten tasks, the two halves of MNLI, the diagnostic set, and two with the
+answers of another task.
 
 Rows are those of TensorFlow Datasets' `glue`, of the folder that GLUE's own download script makes,
 or of the Hugging Face repository `nyu-mll/glue`. Two differences stay: ids of MRPC's train and
@@ -6,6 +7,7 @@ validation rows are line numbers in the official files, where the others count b
 split; and the Hugging Face repository alone has labels for MRPC's test split.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -115,7 +117,7 @@ def _mnli(name: str, train_examples: int, files: Mapping[str, str]) -> Benchmark
     )
 
 
-BENCHMARKS: tuple[Benchmark, ...] = (
+_OWN: tuple[Benchmark, ...] = (
     _benchmark(
         "cola",
         "CoLA",
@@ -175,5 +177,29 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         0,
         files={"test": "diagnostic"},
         text=_NLI_TEXT,
+    ),
+)
+
+
+def _from(target: str, source: str, columns: Sequence[str]) -> Benchmark:
+    """`target` for a prompt that learned `source` and answers in its words (the paper's Table 2)."""
+    by_name = {benchmark.name: benchmark for benchmark in _OWN}
+    labels = by_name[f"glue_{source}_v200"].labels
+    return dataclasses.replace(
+        by_name[f"glue_{target}_v200"],
+        name=f"glue_{target}_from_{source}_v200",
+        splits={"validation": "validation"},
+        text=named_columns(target, sorted(columns), labels),
+        labels=labels,
+        train_examples=0,
+    )
+
+
+BENCHMARKS = (
+    *_OWN,
+    *(
+        _from(target, source, list(columns))
+        for target, columns in (("mrpc", _PAIR), ("qqp", _QUESTIONS))
+        for source in ("mrpc", "qqp")
     ),
 )
