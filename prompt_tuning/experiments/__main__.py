@@ -23,6 +23,7 @@ from prompt_tuning.experiments import tables
 
 BAD_PLAN = 2
 FAILED = 1
+NAMED = 5  # of evaluations that are not done
 EXAMPLES = """examples:
   python -m prompt_tuning.experiments run length --out runs/length --only task=spam --only length=1 length=20
   python -m prompt_tuning.experiments commands paper_scale --out /mnt/runs/scale --only size=xxl \\
@@ -72,7 +73,9 @@ def _written_table(plan: plans.Plan, out: pathlib.Path) -> collect.Table:
     table, missing = collect.collect(plan, out)
     collect.write_table(plan, table, out / collect.NAME)
     if missing:
-        print(f"{len(missing)} evaluations are not done: {', '.join(missing)}", file=sys.stderr)
+        more = ", ..." if len(missing) > NAMED else ""
+        named = ", ".join(missing[:NAMED]) + more
+        print(f"{len(missing)} evaluations are not done: {named}", file=sys.stderr)
     return table
 
 

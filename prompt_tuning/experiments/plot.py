@@ -20,6 +20,7 @@ Figure = Axes = Any  # matplotlib's, which need not be installed
 BAND_ALPHA = 0.2
 LEVEL_STYLES = (":", "--", "-.")
 PANELS_A_ROW = 3
+LEGEND_COLUMNS = 3
 PANEL_INCHES = 5.0, 3.8
 GROUP_WIDTH = 0.5  # of all series at one category; categories are 1 apart
 
@@ -75,8 +76,14 @@ def curve(plan: plans.Plan, table: collect.Table) -> Figure:
             axes.set_xscale("log")
         name_ticks(axes, _places(plan))
         axes.set(title=panel or "", xlabel=part.x_label or part.x, ylabel=label)
-        if axes.get_legend_handles_labels()[1]:
-            axes.legend(title=part.series)
+    named = {
+        name: handle
+        for axes in all_axes
+        for handle, name in zip(*axes.get_legend_handles_labels())
+    }
+    if named:  # below all panels, where it hides no line
+        place = {"loc": "outside lower center", "ncols": LEGEND_COLUMNS}
+        drawn.legend(named.values(), named.keys(), title=part.series, **place)
     return drawn
 
 

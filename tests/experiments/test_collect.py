@@ -128,7 +128,9 @@ def test_the_command_line(plan, out, capsys):
 def test_nothing_done_yet(plan, tmp_path, capsys):
     assert program.main(["collect", str(plan.file), f"--out={tmp_path / 'new'}"]) == 0
     assert collect.read_table(tmp_path / "new/table.csv") == []
-    assert "20 evaluations are not done" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "20 evaluations are not done" in told
+    assert told.count("evaluations/") == 5 and told.endswith(", ...\n")
 
 
 def test_a_metric_that_is_no_score_is_told(plan, out):

@@ -82,10 +82,12 @@ def test_a_panel_a_task_and_a_line_a_method(plan):
     table = rows_of(plan, accuracy)
     figure = plot.curve(plan, table)
     assert [axes.get_title() for axes in figure.axes] == ["spam", "gloss"]
+    (legend,) = figure.legends  # one for all panels
+    assert [x.get_text() for x in legend.get_texts()] == ["soft", "hard"]
+    assert legend.get_title().get_text() == "method"
     for task, axes in zip(plan.axes["task"], figure.axes):
         assert axes.get_xscale() == "log" and axes.get_xlabel() == "rows"
         assert axes.get_ylabel() == "accuracy, mean ± SD over seed"
-        assert [x.get_text() for x in axes.get_legend().get_texts()] == ["soft", "hard"]
         assert axes.get_xticks().tolist() == [20, 1, 100]
         assert [x.get_text() for x in axes.get_xticklabels()] == ["20", "1", "100"]
         for method, line, band in zip(plan.axes["method"], axes.lines, axes.collections):
@@ -161,7 +163,7 @@ def test_what_is_not_done_is_left_out(plan):
     done, empty = plot.curve(plan, rows_of(plan, score)).axes
     (line,) = done.lines
     assert line.get_xdata().tolist() == [1, 100]
-    assert not empty.lines and empty.get_legend() is None
+    assert not empty.lines
 
 
 CATEGORIES = PLAN.replace('x = "length"', 'x = "method"').replace(
