@@ -126,7 +126,15 @@ def muon(
 def warmup_cosine(
     peak: float, *, warmup_steps: int, steps: int, end_fraction: float = 0.1
 ) -> optax.Schedule:
-    """Linear from zero to `peak`, then a half cosine to `end_fraction * peak` (1: constant)."""
+    """Linear from zero to `peak`, then a half cosine to `end_fraction * peak` (1: constant).
+
+    Raises ValueError where nothing is left of `steps` behind the warm-up.
+    """
+    if not 0 <= warmup_steps < steps:
+        raise ValueError(
+            f"warmup_cosine.warmup_steps must be at least 0 and less than all {steps} steps, found "
+            f"{warmup_steps}: change it, or TRAIN_STEPS."
+        )
     return optax.warmup_cosine_decay_schedule(
         0.0, peak, warmup_steps, steps, end_value=peak * end_fraction
     )

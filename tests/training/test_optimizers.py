@@ -108,6 +108,12 @@ def test_warmup_cosine_ends():
     assert [round(float(schedule(s)), 3) for s in (0, 5, 10, 100)] == [0.0, 0.5, 1.0, 0.1]
 
 
+@pytest.mark.parametrize("steps", [1, 10])
+def test_a_warmup_that_leaves_no_steps_is_told(steps):
+    with pytest.raises(ValueError, match=f"less than all {steps} steps, found 10.*TRAIN_STEPS"):
+        optimizers.warmup_cosine(1.0, warmup_steps=10, steps=steps)
+
+
 def test_short_runs_settle():
     """The last updates are small beside the first, whatever the gradient does."""
     rng = np.random.default_rng(3)
