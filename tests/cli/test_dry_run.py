@@ -107,13 +107,6 @@ def memory_of(report, name):
     return float(line.split()[0])
 
 
-def test_model_tuning_brings_an_optimizer_of_its_own(plan):
-    """A soft prompt's rate of 0.3 would wreck a model."""
-    plan("--gin_file=methods/model_tuning.gin")
-    assert gin.query_parameter("%LEARNING_RATE") == 0.001
-    assert str(gin.query_parameter("%OPTIMIZER")).startswith("@adamw")
-
-
 def _shapes():
     from prompt_tuning.t5 import config
 
