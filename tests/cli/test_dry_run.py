@@ -3,7 +3,6 @@
 import dataclasses
 import sys
 
-import gin
 import jax
 import jax.numpy as jnp
 import pytest
