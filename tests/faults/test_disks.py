@@ -36,10 +36,11 @@ def never(training_command, tmp_path_factory):
 
 
 def ended(command):
-    """(The last line of what a process said that is not a hint, its exit code)."""
+    """(The last line of what a process that failed said and is not a hint, its exit code)."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "ERROR:" not in done.stderr, done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("(--traceback")]
+    assert lines[-1].startswith("Error: "), done.stderr
     return lines[-1], done.returncode
 
 
@@ -50,7 +51,7 @@ def test_a_full_disk_costs_what_was_not_saved(mounts, never, tmp_path, training_
     disk.mkdir()
     command = training_command(disk / "run", *STEPS)
     said, code = ended([*IN_NAMESPACE, "bash", "-c", SMALL_DISK, size, disk, left, *command])
-    assert code == 1 and said.startswith("Error: ") and str(disk) in said
+    assert code == 1 and str(disk) in said
     assert "No space left on device" in said
     saves = list((left / "run/checkpoints").glob("*/" + sealing.SEAL))
     subprocess.run([*command, f"--gin.MODEL_DIR={left}/run"], check=True, capture_output=True)
