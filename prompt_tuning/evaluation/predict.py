@@ -15,6 +15,7 @@ from prompt_tuning.data import batches
 from prompt_tuning.data import examples as data
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.evaluation import decoders
+from prompt_tuning.t5 import compiler_options
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
 from prompt_tuning.training import interrupt
@@ -63,7 +64,7 @@ class Predictor:
             chosen = {name: values[which] for name, values in bank.items()}
             return decode(model, parameters.unflatten({**params, **chosen}), inputs, rows)
 
-        self._decode = jax.jit(decode_batch)
+        self._decode = jax.jit(decode_batch, compiler_options=compiler_options.for_decoding())
 
     def __call__(
         self,

@@ -8,11 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 from typing import Any
 
-from flax.linen import partitioning
 import jax
 from jax.experimental import mesh_utils
 from jax.experimental import multihost_utils
-import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
@@ -72,18 +70,13 @@ class Layout:
         """A sharding for each of these names. What is none of the network's, because parameters are
         made of it (`Method.materialize`), is everywhere.
         """
-        tokens = jax.ShapeDtypeStruct((1, 1), jnp.int32)
-        shapes = jax.eval_shape(
-            lambda key, x: model.init(key, x, x, enable_dropout=False), jax.random.key(0), tokens
-        )
-        axes = parameters.flatten(partitioning.get_axis_names(shapes["params_axes"]))
-        params = parameters.flatten(shapes["params"])
+        declared = parameters.declared(model)
         rules = RULES | ({"embed": DATA} if self.shard_frozen else {})
 
         def spec(name):
-            if name not in params or ADDED & set(axes[name]):
+            if name not in declared or ADDED & set(declared[name].axes):
                 return PartitionSpec()
-            return _spec(params[name].shape, axes[name], rules, mesh)
+            return _spec(*declared[name], rules, mesh)
 
         return {name: NamedSharding(mesh, spec(name)) for name in names}
 

@@ -24,6 +24,7 @@ from prompt_tuning.methods import method as methods
 from prompt_tuning.methods import model_tuning
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import initializers
+from prompt_tuning.t5 import compiler_options
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import decoding
 from prompt_tuning.t5 import execution as executions
@@ -149,7 +150,7 @@ def generate(settings: dict[str, Any]) -> common.Served:
     batch = sharding.put_batch(random_batch(model.config, **settings["shape"]), mesh)
     inputs, length = batch["encoder_input_tokens"], settings["shape"]["targets"]
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=compiler_options.for_decoding())
     def decode(params, inputs):
         tree = parameters.unflatten(params)
         return decoding.greedy(model, tree, inputs, length, eos_id=NEVER)
