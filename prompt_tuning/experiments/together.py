@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 import numpy as np
 import optax
 
+from prompt_tuning.t5 import compiler_options
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
 from prompt_tuning.training import optimizers
@@ -105,7 +106,12 @@ class Together:
             )
             return SweepState(state.step + 1, members, metrics["finite"]), metrics
 
-        self._step = jax.jit(sweep_step, donate_argnums=0, out_shardings=self._whole)
+        self._step = jax.jit(
+            sweep_step,
+            donate_argnums=0,
+            out_shardings=self._whole,
+            compiler_options=compiler_options.for_devices(self._whole.device_set),
+        )
 
     def first(self, prompts: Sequence[parameters.Flat]) -> SweepState:
         """The state before the first step, from each member's first prompts.

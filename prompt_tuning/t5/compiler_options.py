@@ -1,24 +1,31 @@
 """What XLA is told of a program beyond what it computes; jax.jit's `compiler_options`."""
 
+from collections.abc import Iterable
 import functools
 
 import jax
 
-# Of XLA for CPUs, its library of fused products: as fast as its other kernels where products are large.
+# Of XLA for CPUs, its library of fused products.
 _NO_FUSED_PRODUCTS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
-@functools.cache
-def for_decoding() -> dict[str, str]:
-    """Of programs whose products have a row for each example, as decoding token by token has.
+def for_devices(devices: Iterable[jax.Device]) -> dict[str, str]:
+    """Of the step and of decoding, on these devices.
 
-    A CPU's fused products arrange a kernel anew for every product, which takes longer than the product
-    of a few rows (scripts/benchmarks/NOTES.md). An XLA that has no such option is told nothing.
+    A CPU's fused products prepare themselves when a program first runs, which takes seconds, and
+    arrange their kernel anew each time, which takes longer than a product of few rows, as decoding
+    has; where products are large they are no faster than XLA's others (scripts/benchmarks/NOTES.md).
+    An XLA that has no such option is told nothing.
     """
-    if jax.default_backend() != "cpu":
-        return {}
+    platforms = {device.platform for device in devices}
+    return _NO_FUSED_PRODUCTS if platforms == {"cpu"} and _is_known() else {}
+
+
+@functools.cache
+def _is_known() -> bool:
+    """Whether this XLA has the option."""
     try:
         jax.jit(lambda x: x, compiler_options=_NO_FUSED_PRODUCTS).lower(0).compile()
     except jax.errors.JaxRuntimeError:
-        return {}
-    return _NO_FUSED_PRODUCTS
+        return False
+    return True

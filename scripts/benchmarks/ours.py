@@ -150,7 +150,9 @@ def generate(settings: dict[str, Any]) -> common.Served:
     batch = sharding.put_batch(random_batch(model.config, **settings["shape"]), mesh)
     inputs, length = batch["encoder_input_tokens"], settings["shape"]["targets"]
 
-    @functools.partial(jax.jit, compiler_options=compiler_options.for_decoding())
+    options = compiler_options.for_devices(jax.local_devices())
+
+    @functools.partial(jax.jit, compiler_options=options)
     def decode(params, inputs):
         tree = parameters.unflatten(params)
         return decoding.greedy(model, tree, inputs, length, eos_id=NEVER)
