@@ -64,7 +64,7 @@ class Predictor:
             chosen = {name: values[which] for name, values in bank.items()}
             return decode(model, parameters.unflatten({**params, **chosen}), inputs, rows)
 
-        options = compiler_options.for_devices(jax.local_devices())
+        options = compiler_options.for_decoding(jax.local_devices())
         self._decode = jax.jit(decode_batch, compiler_options=options)
 
     def __call__(

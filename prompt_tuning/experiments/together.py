@@ -16,7 +16,6 @@ from jaxtyping import Array, Float
 import numpy as np
 import optax
 
-from prompt_tuning.t5 import compiler_options
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
 from prompt_tuning.training import optimizers
@@ -106,12 +105,7 @@ class Together:
             )
             return SweepState(state.step + 1, members, metrics["finite"]), metrics
 
-        self._step = jax.jit(
-            sweep_step,
-            donate_argnums=0,
-            out_shardings=self._whole,
-            compiler_options=compiler_options.for_devices(self._whole.device_set),
-        )
+        self._step = jax.jit(sweep_step, donate_argnums=0, out_shardings=self._whole)
 
     def first(self, prompts: Sequence[parameters.Flat]) -> SweepState:
         """The state before the first step, from each member's first prompts.

@@ -9,13 +9,12 @@ import jax
 _NO_FUSED_PRODUCTS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
-def for_devices(devices: Iterable[jax.Device]) -> dict[str, str]:
-    """Of the step and of decoding, on these devices.
+def for_decoding(devices: Iterable[jax.Device]) -> dict[str, str]:
+    """Of decoding, on these devices.
 
-    A CPU's fused products prepare themselves when a program first runs, which takes seconds, and
-    arrange their kernel anew each time, which takes longer than a product of few rows, as decoding
-    has; where products are large they are no faster than XLA's others (scripts/benchmarks/NOTES.md).
-    An XLA that has no such option is told nothing.
+    A CPU's fused products arrange their kernel anew each time, which takes longer than a product of
+    few rows, as decoding has (scripts/benchmarks/NOTES.md). Steps keep them: without, their numbers
+    depend on how many cores there are. An XLA that has no such option is told nothing.
     """
     platforms = {device.platform for device in devices}
     return _NO_FUSED_PRODUCTS if platforms == {"cpu"} and _is_known() else {}

@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from prompt_tuning.t5 import compiler_options
 from prompt_tuning.t5 import losses
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
@@ -166,24 +165,17 @@ class CompiledStep:
 
         places = jax.tree.map(lambda x: x.sharding, state)
         everywhere = state.step.sharding
-        options = compiler_options.for_devices(everywhere.device_set)
         self._step = jax.jit(
             make_train_step(model, optimizer, dropout_seed, materialize),
             donate_argnums=0,
             # Or the second step would be compiled anew.
             out_shardings=(places, everywhere),
-            compiler_options=options,
         )
         self._zeros = jax.jit(
             lambda trained: (jax.tree.map(jnp.zeros_like, trained), _no_sums()),
             out_shardings=(places.trained, everywhere),
         )
-        self._add = jax.jit(
-            add,
-            donate_argnums=0,
-            out_shardings=(places.trained, everywhere),
-            compiler_options=options,
-        )
+        self._add = jax.jit(add, donate_argnums=0, out_shardings=(places.trained, everywhere))
         self._update = jax.jit(
             make_update(optimizer), donate_argnums=0, out_shardings=(places, everywhere)
         )

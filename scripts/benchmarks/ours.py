@@ -150,7 +150,7 @@ def generate(settings: dict[str, Any]) -> common.Served:
     batch = sharding.put_batch(random_batch(model.config, **settings["shape"]), mesh)
     inputs, length = batch["encoder_input_tokens"], settings["shape"]["targets"]
 
-    options = compiler_options.for_devices(jax.local_devices())
+    options = compiler_options.for_decoding(jax.local_devices())
 
     @functools.partial(jax.jit, compiler_options=options)
     def decode(params, inputs):
