@@ -18,7 +18,7 @@ from prompt_tuning.t5 import execution as executions
 from prompt_tuning.t5 import parameters
 
 ASSETS = pathlib.Path(__file__).parent / "assets"
-SHIPPED = ("pocket_t5_0.5M", "pocket_t5_1M", "pocket_t5_2M", "pocket_t5")
+SHIPPED = ("pocket_t5_0.25M", "pocket_t5_0.5M", "pocket_t5_1M", "pocket_t5_2M", "pocket_t5")
 
 
 @runtime_checkable

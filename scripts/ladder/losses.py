@@ -1,7 +1,7 @@
 """How well each rung of the ladder is trained: its held-out losses against the target tokens it has seen,
 and what a row's own input is worth to it.
 
-    python scripts/ladder/losses.py [0.5M 1M 2M 3M 6M]
+    python scripts/ladder/losses.py [0.25M 0.5M 1M 2M 3M 6M]
 
 Reads what scripts/ladder/make.sh wrote to build/ladder; prints a table, and draws losses.png beside this
 file. A model that ignores its encoder predicts a target as well from another row's input as from its own:
@@ -25,7 +25,7 @@ from prompt_tuning.t5 import network
 
 LADDER = pathlib.Path("build/ladder")
 SOURCES = pathlib.Path("build/pocket_t5")
-SIZES = ("0.5M", "1M", "2M", "3M", "6M")
+SIZES = ("0.25M", "0.5M", "1M", "2M", "3M", "6M")
 LOSSES = {"span corruption": "eval/span/loss_per_token", "prefix LM": "eval/lm/loss_per_token"}
 SHAPE = 64, 64, 24  # rows of a batch, tokens of inputs and targets, as in the second stage
 ROWS = 2048

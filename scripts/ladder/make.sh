@@ -4,11 +4,11 @@
 # done is skipped, what was stopped goes on. Runs where the project is installed, after
 # scripts/pocket_t5/make.sh, whose corpus it reads.
 #
-#   bash scripts/ladder/make.sh [0.5M 1M 2M 3M 6M]
+#   bash scripts/ladder/make.sh [0.25M 0.5M 1M 2M 3M 6M]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 sizes=("$@")
-[[ $# -gt 0 ]] || sizes=(0.5M 1M 2M 3M 6M)
+[[ $# -gt 0 ]] || sizes=(0.25M 0.5M 1M 2M 3M 6M)
 for size in "${sizes[@]}"; do
   sized=models/sizes/ladder/$size.gin
   out=build/ladder/$size

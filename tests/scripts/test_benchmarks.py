@@ -13,11 +13,14 @@ import numpy as np
 import optax
 import pytest
 
+import prompt_tuning as pt
 from prompt_tuning.checkpoints import stored
 from prompt_tuning.checkpoints import weights
+from prompt_tuning.data import batches
 from prompt_tuning.data import vocabulary
 from prompt_tuning.methods import model_tuning
 from prompt_tuning.methods import soft_prompt
+from prompt_tuning.prompts import files
 from prompt_tuning.prompts import initializers
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.training import step as training_step
@@ -107,6 +110,24 @@ def test_generation_writes_full_texts():
     assert TIMES | {"peak_rss_mib", "tokens_per_s"} <= set(report)
     assert len(report["first_row"]) == SHAPE["targets"]
     assert last["ratios"] == {}
+
+
+def test_int8_weights_change_the_loss_of_a_prompt_a_little(load, tmp_path, monkeypatch, capsys):
+    prompt = np.random.default_rng(0).normal(size=(PROMPT_LENGTH, 24))
+    files.write_prompt(tmp_path / "prompt.npy", prompt.astype(np.float32))
+    given = [f"verse_paraphrase={tmp_path}/prompt.npy", "--model", "pocket_t5_0.25M"]
+    monkeypatch.setattr(sys, "argv", ["int8_loss.py", *given])
+    load("int8_loss").main()
+    line = json.loads(capsys.readouterr().out)
+    model, task = pt.load_model("pocket_t5_0.25M"), pt.shipped_task(line["task"])
+    method = soft_prompt.SoftPrompt(PROMPT_LENGTH)
+    params = model.params | {method.trainable[0]: prompt.astype(np.float32)}
+    loss = jax.jit(functools.partial(training_step.batch_loss, method.network(model)))
+    rows = task.rows("test", model.vocabulary, 128, 8, shuffle=False)
+    sums = [loss(params, batch) for batch, _ in batches.eval_batches(rows, 50, 128, 8)]
+    cross_entropy, tokens = (sum(x) for x in zip(*((s.cross_entropy, s.tokens) for s in sums)))
+    assert line["plain"]["loss_per_token"] == pytest.approx(float(cross_entropy / tokens), rel=1e-4)
+    assert 0 < abs(line["difference"]["loss_per_token"]) < 0.05
 
 
 @pytest.mark.parametrize("prompt_length", [56, None])
