@@ -88,9 +88,10 @@ def lines(part: Part, model: weights.FrozenModel, args) -> list[str]:
 
 def placed(args) -> weights.FrozenModel:
     """The frozen model on its devices, once for all tasks."""
-    model = models.PretrainedModel(args.model, args.dtype).load()
     layout = sharding.Layout(args.model_parallel)
-    params = layout.put_params(network.T5(model.config), model.params, layout.mesh())
+    mesh = layout.mesh()
+    model = layout.bind(models.PretrainedModel(args.model, args.dtype).load(), mesh)
+    params = layout.put_params(network.T5(model.config), model.params, mesh)
     return dataclasses.replace(model, params=params)
 
 

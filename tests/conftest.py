@@ -39,6 +39,16 @@ def pytest_unconfigure(config):
         shutil.rmtree(os.environ[COMPILED])
 
 
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """For modules that compile much, and compare what is computed in two ways, both without XLA's
+    optimizations.
+    """
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory):
     """A tiny random T5 with the shipped vocabulary, as INITIAL_CHECKPOINT_PATH takes it."""

@@ -77,9 +77,7 @@ def curve(plan: plans.Plan, table: collect.Table) -> Figure:
         name_ticks(axes, _places(plan))
         axes.set(title=panel or "", xlabel=part.x_label or part.x, ylabel=label)
     named = {
-        name: handle
-        for axes in all_axes
-        for handle, name in zip(*axes.get_legend_handles_labels())
+        name: handle for axes in all_axes for handle, name in zip(*axes.get_legend_handles_labels())
     }
     if named:  # below all panels, where it hides no line
         place = {"loc": "outside lower center", "ncols": LEGEND_COLUMNS}

@@ -31,9 +31,7 @@ def scores(model_name: str, task_name: str, prompt: str, *, int8_weights: bool) 
     adapted = learned.adapt(model, method, prompt)
     layout = sharding.Layout()
     params = layout.put_params(adapted.network, adapted.params, layout.mesh())
-    rows = shipped.shipped_task(task_name).rows(
-        "test", model.vocabulary, *SHAPE[1:], shuffle=False
-    )
+    rows = shipped.shipped_task(task_name).rows("test", model.vocabulary, *SHAPE[1:], shuffle=False)
     evaluate_loss = held_out.make_evaluate_loss(adapted.network)
     return evaluate_loss(params, batches.eval_batches(rows, *SHAPE))
 

@@ -17,6 +17,8 @@ from prompt_tuning.training import sharding
 from tests import models
 from tests.t5 import tiny
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 VOCABULARY = vocabularies.ByteVocabulary()
 LABELS = ("yes", "no", "why")
 SHAPE = (8, 8, 5)  # B, T, L

@@ -22,6 +22,8 @@ from prompt_tuning.training import sharding
 from tests import models
 from tests import processes
 
+pytestmark = pytest.mark.xdist_group("processes evaluate")  # they share what takes long
+
 METHOD = soft_prompt.SoftPrompt(3, initializers.Uniform(-9.0, 9.0))
 MODEL = sharding.Layout(model_parallel=8)  # one copy of the model on both processes
 CASES = {

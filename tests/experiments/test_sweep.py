@@ -31,6 +31,11 @@ from prompt_tuning.training import optimizers
 from prompt_tuning.training import sharding
 from tests import models as tiny
 
+pytestmark = [
+    pytest.mark.usefixtures("quick_compilation"),  # every run alone is a program of its own
+    pytest.mark.xdist_group("sweep"),  # which share what takes long
+]
+
 MEMBERS = together.grid([0.1, 0.3], [0, 1])
 PROMPT = "encoder/prompt/prompt/prompt"
 STEPS = 6
@@ -52,14 +57,6 @@ OPTIONS = dict(
     decoder=decoders.RankLabels(),
     layout=OneDevice(),
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Every run alone is a program of its own."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")

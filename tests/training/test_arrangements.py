@@ -22,6 +22,8 @@ from prompt_tuning.training import sharding
 from prompt_tuning.training import step as training_step
 from tests import models
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 T, L, B = 72, 3, 4
 BASE = models.tiny_model(num_encoder_layers=1, num_decoder_layers=1)
 PADDED, BUCKETED, PACKED = (

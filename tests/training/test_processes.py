@@ -28,6 +28,8 @@ from prompt_tuning.training import sharding
 from tests import models
 from tests import processes
 
+pytestmark = pytest.mark.xdist_group("processes train")  # they share what takes long
+
 LABELS = ("animal", "colour")
 PROMPT = soft_prompt.SoftPrompt(3, initializers.Uniform())
 TRAINED = {
