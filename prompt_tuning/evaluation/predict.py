@@ -3,7 +3,7 @@
 What is made of predictions lives in evaluator.py and ensemble.py, ways to decode in decoders.py.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,6 +24,27 @@ from prompt_tuning.training import sharding
 Prediction = dict[str, Any]
 # Parameters of which each row of a batch takes its own: name -> the N there are.
 Bank = Mapping[str, Float[Array, "N ..."] | Float[np.ndarray, "N ..."]]
+
+
+def make_decode(
+    model: network.T5,
+    decoder: decoders.Decoder,
+    vocabulary: vocabularies.Vocabulary,
+    targets_length: int,
+    labels: Sequence[str] | None = None,
+) -> Callable[..., decoders.Output]:
+    """`decode(params, bank, which, inputs, rows)`, not yet compiled: of inputs [B, T].
+
+    Each of the `rows` [B], numbers on which random decoders depend, takes the parameters of the
+    bank that `which` [B] says.
+    """
+    decode = decoder.bind(vocabulary, labels, targets_length)
+
+    def decode_batch(params, bank, which, inputs, rows):
+        chosen = {name: values[which] for name, values in bank.items()}
+        return decode(model, parameters.unflatten({**params, **chosen}), inputs, rows)
+
+    return decode_batch
 
 
 class Predictor:
@@ -58,14 +79,9 @@ class Predictor:
         """
         self._vocabulary, self._mesh, self._labels = vocabulary, mesh, labels
         self._shape = (batch_size, inputs_length, targets_length)
-        decode = decoder.bind(vocabulary, labels, targets_length)
-
-        def decode_batch(params, bank, which, inputs, rows):
-            chosen = {name: values[which] for name, values in bank.items()}
-            return decode(model, parameters.unflatten({**params, **chosen}), inputs, rows)
-
+        decode = make_decode(model, decoder, vocabulary, targets_length, labels)
         options = compiler_options.for_decoding(jax.local_devices())
-        self._decode = jax.jit(decode_batch, compiler_options=options)
+        self._decode = jax.jit(decode, compiler_options=options)
 
     def __call__(
         self,

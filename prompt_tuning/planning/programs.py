@@ -13,8 +13,8 @@ import optax
 
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.evaluation import decoders
+from prompt_tuning.evaluation import predict
 from prompt_tuning.methods import method as methods
-from prompt_tuning.t5 import parameters
 from prompt_tuning.training import optimizers
 from prompt_tuning.training import partition
 from prompt_tuning.training import sharding
@@ -96,12 +96,9 @@ class Programs:
     def predict(self, decoder: decoders.Decoder, labels: list[str] | None) -> jax.stages.Lowered:
         """The evaluation's step: a batch of predictions."""
         batch_size, inputs_length, targets_length = self.shape
-        decode = decoder.bind(self.model.vocabulary, labels, targets_length)
-        network = self._network
-
-        def predict(params, inputs, rows):
-            return decode(network, parameters.unflatten(params), inputs, rows)
-
+        decode = predict.make_decode(
+            self._network, decoder, self.model.vocabulary, targets_length, labels
+        )
         inputs = self._rows(jax.ShapeDtypeStruct((batch_size, inputs_length), jnp.int32))
         rows = self._rows(jax.ShapeDtypeStruct((batch_size,), jnp.int32))
         params = self._params()
@@ -109,7 +106,7 @@ class Programs:
             trained, _ = partition.split(params, self.method.trainable)
             for name, x in jax.eval_shape(self.method.materialize, trained).items():
                 params.setdefault(name, self._everywhere(x.dtype, x.shape))
-        return jax.jit(predict).lower(params, inputs, rows)
+        return jax.jit(decode).lower(params, {}, rows, inputs, rows)
 
     @property
     def _network(self):
