@@ -4,7 +4,7 @@ and what a row's own input is worth to it.
     python scripts/ladder/losses.py [0.25M 0.5M 1M 2M 3M 6M]
 
 Reads what scripts/ladder/make.sh wrote to build/ladder; prints a table, and draws losses.png beside this
-file. A model that ignores its encoder predicts a target as well from another row's input as from its own:
+file, of some sizes alone losses_SIZES.png. A model that ignores its encoder predicts a target as well from another row's input as from its own:
 the table's last columns are the difference between the two losses. Held-out are the span corruption rows;
 verses and glosses are rows like those that the second stage trained on.
 """
@@ -92,8 +92,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sizes", nargs="*", default=list(SIZES))
-    sizes = parser.parse_args().sizes
+    parser.add_argument("sizes", nargs="*")
+    chosen = parser.parse_args().sizes
+    sizes = chosen or list(SIZES)
     kinds = kinds_of_rows()
     columns = [
         "size",
@@ -111,7 +112,7 @@ def main() -> None:
         cells += [f"{losses[-1]:.3f}" for _, losses in curves]
         cells += [f"{gain_of_own_input(model, task):.2f}" for task in kinds.values()]
         print(f"| {' | '.join(cells)} |", flush=True)
-    draw(sizes, pathlib.Path(__file__).with_name("losses.png"))
+    draw(sizes, pathlib.Path(__file__).with_name("_".join(["losses", *chosen]) + ".png"))
 
 
 if __name__ == "__main__":
