@@ -29,7 +29,6 @@ def main() -> None:
     )
     arguments.add_argument("--systems", default="padded,bucketed,packed", help="of ours, by commas")
     arguments.add_argument("--groups", type=int, default=8, help="Bucketed.groups")
-    arguments.add_argument("--buckets", type=int, default=8, help="Bucketed.buckets")
     arguments.add_argument("--counts", type=int, default=8, help="Packed.counts")
     args = arguments.parse_args()
     if unknown := set(args.systems.split(",")) - set(lengths_ours.ARRANGEMENTS):
@@ -66,10 +65,7 @@ def _systems(args: argparse.Namespace) -> list[common.System]:
         "batches": args.batches,
         "each_task_alike": args.each_task_alike,
     }
-    options = {
-        "bucketed": {"groups": args.groups, "buckets": args.buckets},
-        "packed": {"counts": args.counts},
-    }
+    options = {"bucketed": {"groups": args.groups}, "packed": {"counts": args.counts}}
     systems = [
         common.System(
             name,

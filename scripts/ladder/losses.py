@@ -4,9 +4,10 @@ and what a row's own input is worth to it.
     python scripts/ladder/losses.py [0.25M 0.5M 1M 2M 3M 6M]
 
 Reads what scripts/ladder/make.sh wrote to build/ladder; prints a table, and draws losses.png beside this
-file, of some sizes alone losses_SIZES.png. A model that ignores its encoder predicts a target as well from another row's input as from its own:
-the table's last columns are the difference between the two losses. Held-out are the span corruption rows;
-verses and glosses are rows like those that the second stage trained on.
+file, of some sizes alone losses_SIZES.png. A model that ignores its encoder predicts a target as well
+from another row's input as from its own: the table's last columns are the difference between the two
+losses. Held-out are the span corruption rows; verses and glosses are rows like those that the second
+stage trained on.
 """
 
 import argparse
