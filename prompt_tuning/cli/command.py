@@ -90,8 +90,20 @@ def _show_log() -> None:
     package.handlers = [logging.StreamHandler()]
     package.setLevel(logging.INFO if cluster.is_first() else logging.WARNING)
     package.propagate = False
-    for library in ("absl", "asyncio"):  # what Orbax's threads fail of is told once, as an error
+    # What Orbax's threads fail of is told once, as an error.
+    for library in ("absl", "asyncio"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
+    sys.unraisablehook = _without_late_writes(sys.unraisablehook)
+
+
+def _without_late_writes(tell: Callable[[Any], None]) -> Callable[[Any], None]:
+    """`tell`, but not of writes that end behind a save that has failed, and find nobody waiting."""
+
+    def told(unraisable):
+        if str(unraisable.exc_value) != "Event loop is closed":
+            tell(unraisable)
+
+    return told
 
 
 def _described(function: Callable[..., Any]) -> tuple[str, str]:

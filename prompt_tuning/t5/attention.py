@@ -4,9 +4,13 @@ Masks are boolean, True where a query may see a key. The cache follows T5X's
 contract: the first call with `decode=True` creates it, at the length of the
 queries it is given, from any input; every later call writes the new keys at
 the cache's index and attends to all that was written. `first_step`, which T5X
-does not know, also stores the keys and values of the encoder's output, which
-without it are computed at every step.
+does not know, also stores what attention to the encoder's output has to compute
+once: its keys and values, in the cache, or the kernels that take their place, in
+KERNELS, a collection whose arrays have no axis for rows. Without, they are
+computed at every step.
 """
+
+import functools
 
 from flax import linen as nn
 from flax.linen import partitioning
@@ -19,6 +23,7 @@ from prompt_tuning.t5 import hooks as points
 from prompt_tuning.t5 import layers
 from prompt_tuning.t5.execution import Execution
 
+KERNELS = "decoding_kernels"
 MASKED = -1e10  # as T5X; finite, so that a fully masked row stays finite
 
 
@@ -130,14 +135,16 @@ class MultiHeadAttention(nn.Module):
             and self._few(queries_in_all or queries.shape[1], keys.shape[1], d_model)
         ):
             # <q, Wk e> is <Wk' q, e>, and a weighted sum of Wv e is Wv of the weighted sum of e.
-            query, value_of_sums = to_key.pull_back(query), to_value.push_sums
+            kernels = self._once(KERNELS, lambda: (to_key.by_head(), to_value.by_head()), first_step)
+            query = to_key.pull_back(query, kernels[0])
+            value_of_sums = functools.partial(to_value.push_sums, kernel=kernels[1])
             key = value = keys[:, None].astype(self.dtype)
         elif cache_index is None:
             key, value = to_key(keys), to_value(keys)
         elif own:
             key, value = self._append_to_cache(to_key(keys), to_value(keys), cache_index)
         else:
-            key, value = self._cache_once(lambda: (to_key(keys), to_value(keys)), first_step)
+            key, value = self._once("cache", lambda: (to_key(keys), to_value(keys)), first_step)
         if "key_value" in self.hooks:
             prefix = self.hooks["key_value"]()
             key, value = prefix(key, value)
@@ -196,14 +203,14 @@ class MultiHeadAttention(nn.Module):
             variable.value = jax.lax.dynamic_update_slice(variable.value, rows, (0, 0, index, 0))
         return [variable.value for variable in cached]
 
-    def _cache_once(self, key_value, first_step):
-        """Cross-attention: the encoder's output never changes, nor its keys."""
+    def _once(self, collection, key_value, first_step):
+        """Cross-attention: neither the encoder's output nor a kernel ever changes."""
         if first_step:
-            for name, rows in zip(("key", "value"), key_value()):
-                self.put_variable("cache", f"cached_{name}", rows)
-        if not self.has_variable("cache", "cached_key"):
+            for name, x in zip(("key", "value"), key_value()):
+                self.put_variable(collection, f"cached_{name}", x)
+        if not self.has_variable(collection, "cached_key"):
             return key_value()
-        return [self.get_variable("cache", f"cached_{name}") for name in ("key", "value")]
+        return [self.get_variable(collection, f"cached_{name}") for name in ("key", "value")]
 
 
 def _widened(x: Array | None, keys: int, fill: bool | int) -> Array | None:

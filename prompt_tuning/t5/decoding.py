@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from prompt_tuning.t5 import attention
 from prompt_tuning.t5 import network
 
 EOS_ID = 1
@@ -64,10 +65,10 @@ def begin(
         {"params": params}, encoder_input_tokens, enable_dropout=False, method="encode"
     )
 
-    def feed(cache, tokens, first_step=False):
+    def feed(variables, tokens, first_step=False):
         copies = len(tokens) // len(encoded)
         logits, changed = model.apply(
-            {"params": params, "cache": cache},
+            {"params": params, **variables},
             jnp.repeat(encoded, copies, axis=0),
             jnp.repeat(encoder_input_tokens, copies, axis=0),
             tokens,
@@ -75,15 +76,20 @@ def begin(
             decode=True,
             max_decode_length=max_decode_length,
             first_step=first_step,
-            mutable=["cache"],
+            mutable=["cache", attention.KERNELS] if first_step else ["cache"],
             method="decode",
         )
-        return logits[:, -1], changed["cache"]
+        return logits[:, -1], changed
 
     start = jnp.full((len(encoder_input_tokens), max_decode_length), START_ID)
-    _, cache = feed({}, start)  # only creates the cache, at its full length
-    logits, cache = feed(cache, start[:, :1], first_step=True)
-    return logits, cache, lambda cache, tokens: feed(cache, tokens[:, None])
+    _, created = feed({}, start)  # only creates the cache, at its full length
+    logits, first = feed(created, start[:, :1], first_step=True)
+
+    def advance(cache, tokens):
+        logits, changed = feed({**first, "cache": cache}, tokens[:, None])
+        return logits, changed["cache"]
+
+    return logits, first["cache"], advance
 
 
 def token_by_token(

@@ -12,7 +12,7 @@ from flax.linen import partitioning
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from prompt_tuning.t5 import hooks as points
 from prompt_tuning.t5.execution import Execution
@@ -84,20 +84,28 @@ class HeadProjection(Projection):
         # Heads beside the batch axis: what follows are batched matmuls.
         return jnp.swapaxes(y, 1, 2)
 
-    def pull_back(self, x: Float[Array, "B H Q K"]) -> Float[Array, "B H Q D"]:
-        """`x` times the transposed kernel: <pull_back(x), rows> is <x, self(rows)>."""
-        if self.int8:
-            x = x * self._by_head(self.kernel_scale)[:, None]
-        return jnp.einsum("bhqk,dhk->bhqd", x, self._by_head(self.kernel))
+    def by_head(self) -> Shaped[Array, "H D K"]:
+        """The kernel as it is stored, each head's own rows together."""
+        kernel = self.kernel.reshape(len(self.kernel), self.num_heads, -1)
+        return jnp.swapaxes(kernel, 0, 1)
 
-    def push_sums(self, x: Float[Array, "B H Q D"]) -> Float[Array, "B H Q K"]:
+    def pull_back(
+        self, x: Float[Array, "B H Q K"], kernel: Shaped[Array, "H D K"]
+    ) -> Float[Array, "B H Q D"]:
+        """`x` times the transposed kernel, `by_head`: <pull_back(x), rows> is <x, self(rows)>."""
+        return jnp.einsum("bhqk,hdk->bhqd", self._scaled(x), kernel.astype(self.dtype))
+
+    def push_sums(
+        self, x: Float[Array, "B H Q D"], kernel: Shaped[Array, "H D K"]
+    ) -> Float[Array, "B H Q K"]:
         """Each head's part of the projection of its own rows: sums over rows, projected."""
-        y = jnp.einsum("bhqd,dhk->bhqk", x, self._by_head(self.kernel))
-        return y * self._by_head(self.kernel_scale)[:, None] if self.int8 else y
+        # In this order a CPU's product of few rows takes the kernel as it lies.
+        return self._scaled(jnp.einsum("hdk,bhqd->bhqk", kernel.astype(self.dtype), x))
 
-    def _by_head(self, x):
-        """[..., H * K] -> [..., H, K], in the compute dtype."""
-        return jnp.asarray(x, self.dtype).reshape(*x.shape[:-1], self.num_heads, -1)
+    def _scaled(self, x: Float[Array, "B H Q K"]) -> Float[Array, "B H Q K"]:
+        if not self.int8:
+            return x
+        return x * self.kernel_scale.astype(self.dtype).reshape(self.num_heads, 1, -1)
 
 
 class Embedding(nn.Module):

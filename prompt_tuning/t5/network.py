@@ -171,7 +171,7 @@ def _stack(
         return [layer(config, execution, hooks) for _ in range(count)]
     return partitioning.scan_with_axes(
         layer,
-        variable_axes={"params": 0, "cache": 0, "intermediates": 0},
+        variable_axes={"params": 0, "cache": 0, attention.KERNELS: 0, "intermediates": 0},
         split_rngs={"params": True, "dropout": True},
         in_axes=nn.broadcast,
         length=count,

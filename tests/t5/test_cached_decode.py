@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from prompt_tuning.t5 import attention
 from prompt_tuning.t5 import decoding
 from tests.t5 import tiny
 
@@ -92,9 +93,9 @@ def test_several_tokens_at_a_time_are_the_same_as_one():
     def decode(params, inputs, tokens):
         encoded = model.apply({"params": params}, inputs, enable_dropout=False, method="encode")
 
-        def feed(cache, tokens, first_step=False):
+        def feed(variables, tokens, first_step=False):
             logits, changed = model.apply(
-                {"params": params, "cache": cache},
+                {"params": params, **variables},
                 encoded,
                 inputs,
                 tokens,
@@ -102,14 +103,14 @@ def test_several_tokens_at_a_time_are_the_same_as_one():
                 decode=True,
                 max_decode_length=L,
                 first_step=first_step,
-                mutable=["cache"],
+                mutable=["cache", attention.KERNELS],
                 method="decode",
             )
-            return logits, changed["cache"]
+            return logits, changed
 
-        _, cache = feed({}, tokens)
-        head, cache = feed(cache, tokens[:, :3], first_step=True)
-        tail, _ = feed(cache, tokens[:, 3:])
+        _, created = feed({}, tokens)
+        head, first = feed(created, tokens[:, :3], first_step=True)
+        tail, _ = feed(first, tokens[:, 3:])
         return jnp.concatenate([head, tail], axis=1)
 
     found = decode(params, INPUTS, SHIFTED)
