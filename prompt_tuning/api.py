@@ -76,8 +76,18 @@ def train_prompt(
 
 
 def read_prompt(path: str | os.PathLike) -> Float[np.ndarray, "P D"]:
-    """The prompt in a file, or the best one of a run's folder."""
-    return prompt_files.read_prompt(learned.find_learned(path))
+    """The prompt in a file, or the best one of a run's folder.
+
+    Raises ValueError where it is more than rows in front of the encoder's text.
+    """
+    found = prompt_files.read_prompts(learned.find_learned(path))
+    location = found.about.get("location", "front")
+    if list(found.arrays) != [prompt_files.parameter("encoder")] or location != "front":
+        raise ValueError(
+            f"{path}: expected one prompt, in front of the encoder's text, found {sorted(found.arrays)} "
+            f"at {location!r}: give it to prompt_tuning.eval or prompt_tuning.infer, with its METHOD."
+        )
+    return found.arrays[prompt_files.parameter("encoder")]
 
 
 def predict(
@@ -89,6 +99,8 @@ def predict(
     batch_size: int = 8,
 ) -> list[str]:
     """The text that the model, with this prompt or without one, gives for each input."""
+    if not texts:
+        return []
     inputs = [unlabelled.Input(str(number), text) for number, text in enumerate(texts)]
     lengths = examples.feature_lengths(task_feature_lengths)
     rows = infer.predict_texts(model, _adapted(model, prompt), inputs, lengths, batch_size)
@@ -107,6 +119,7 @@ def score(
     """The task's metrics on a split, with this prompt or without one."""
     adapted, layout = _adapted(model, prompt), sharding.Layout()
     mesh = layout.mesh()
+    sharding.check_batch_size(batch_size, 1, mesh)
     options = evaluator.Options(
         split,
         *examples.feature_lengths(task_feature_lengths),

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 import os
 import pathlib
+import shutil
 import uuid
 
 
@@ -29,3 +30,10 @@ def writing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     finally:
         with contextlib.suppress(OSError):  # there is none, or what it lies on is gone
             partial.unlink()
+
+
+def copy(source: str | os.PathLike, path: str | os.PathLike) -> None:
+    """Copies a file to `path`, unless it is that very file. Raises OSError as `writing` does."""
+    if pathlib.Path(source).resolve() != pathlib.Path(path).resolve():
+        with writing(path) as partial:
+            shutil.copyfile(source, partial)

@@ -11,6 +11,7 @@ import pathlib
 
 import jax
 
+from prompt_tuning import train
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import tasks
 from prompt_tuning.data.examples import feature_lengths
@@ -61,7 +62,7 @@ def evaluate(
       combine: what makes the answers of an ensemble one: `majority_vote` or
         `mean_log_probability`.
       batch_size: B, examples at once over all devices (BATCH_SIZE).
-      max_examples: evaluate a fixed random part of the split.
+      max_examples: evaluate a fixed random part of the split, of plain text its beginning.
       cache_dir: where tokenised data is kept, if anywhere.
       layout: how arrays lie on the devices.
       configuration: what made this evaluation, kept as eval_config.gin.
@@ -72,6 +73,7 @@ def evaluate(
     Raises OSError before anything is computed if nothing can be written in `output_dir`, and later
     if a file cannot: what it held before is still there.
     """
+    train.check_positive("evaluate", max_examples=max_examples)
     writers.check_folder(output_dir, "EVAL_OUTPUT_DIR")
     if jax.process_index() == 0:
         reports.check_folder(output_dir, "EVAL_OUTPUT_DIR")

@@ -76,7 +76,7 @@ def train(
       eval_split: split to evaluate on while training.
       decoder: the way to predict in evaluations (DECODER).
       eval_period: steps between evaluations; None for none at all (EVAL_PERIOD).
-      max_eval_examples: evaluate on a fixed random part of the split.
+      max_eval_examples: evaluate on a fixed random part of the split, of plain text its beginning.
       metric: score that tells the best evaluation, "-name" if lower is better; None for the task's.
       patience: stop after this many evaluations without a better one; None for never.
       save_period: steps between saves.
@@ -103,6 +103,8 @@ def train(
         save_period=save_period,
         log_period=log_period,
         keep=keep,
+        patience=patience,
+        max_eval_examples=max_eval_examples,
     )
     writers.check_folder(model_dir, "MODEL_DIR")
     if seed < 0:

@@ -19,6 +19,7 @@ from prompt_tuning import models
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import files as data_files
 from prompt_tuning.data import find_task
+from prompt_tuning.data import tables as data_tables
 from prompt_tuning.data import tasks
 from prompt_tuning.evaluation import reports
 from prompt_tuning.prompts import files
@@ -27,8 +28,6 @@ from prompt_tuning.understanding import control as controls
 from prompt_tuning.understanding import findings
 from prompt_tuning.understanding import subjects
 from prompt_tuning.understanding import tables
-
-TABLE_FILES = (".tsv", ".csv", ".jsonl")
 
 
 def understand(
@@ -213,7 +212,7 @@ def _base(args: argparse.Namespace) -> subjects.Base:
 
 def _task(args: argparse.Namespace) -> tasks.Task:
     path = pathlib.Path(args.task)
-    if path.suffix in TABLE_FILES:
+    if data_tables.is_table(path):
         return data_files.FilesTask(path.name, {args.split: str(path)})
     return find_task.find_task(args.task, data_dir=args.data_dir)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the project in .venv (the light core and matplotlib), then trains a prompt on the model that
-# ships with it. About five minutes on two CPU cores after the installation. Arguments go to demo.py:
+# ships with it. Some three minutes on two CPU cores, with the installation. Arguments go to demo.py:
 #   bash scripts/demo.sh --task spam
 set -euo pipefail
 cd "$(dirname "$0")/.."

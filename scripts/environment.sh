@@ -10,7 +10,8 @@ environment() {
     echo "Python 3.10 or newer is needed; PYTHON=$python is $("$python" --version 2>&1)." >&2
     return 1
   }
-  [ -d "$root/.venv" ] || "$python" -m venv "$root/.venv"
+  # Where venv fails, as without ensurepip, it leaves a folder that has no activate.
+  [ -f "$root/.venv/bin/activate" ] || "$python" -m venv "$root/.venv"
   # shellcheck disable=SC1091
   source "$root/.venv/bin/activate"
   python -m pip install --quiet --disable-pip-version-check --editable "${root}[$1]"

@@ -30,10 +30,14 @@ read_flags() {
     flag=${flag#--}
     [ "$1" != --help ] || show_help
     [[ $1 == --* && $known == *" $flag "* ]] || fail "there is no flag $1"
-    if [[ $1 == *=* ]]; then
+    if [[ ${!flag} == false || ${!flag} == true ]]; then # a switch, whose value is run as a command
+      case $1 in
+        "--$flag" | *=true) printf -v "$flag" true ;;
+        *=false) printf -v "$flag" false ;;
+        *) fail "$1: expected true or false" ;;
+      esac
+    elif [[ $1 == *=* ]]; then
       printf -v "$flag" %s "${1#*=}"
-    elif [[ ${!flag} == false || ${!flag} == true ]]; then
-      printf -v "$flag" true
     else
       [[ $# -gt 1 && $2 != --* ]] || fail "$1 has no value"
       printf -v "$flag" %s "$2"

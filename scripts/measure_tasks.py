@@ -59,7 +59,8 @@ def run(model, task_name: str, method: str, seed: int, steps: int, folder: pathl
         task,
         train_steps=steps,
         optimizer=optimizers.adamw(
-            optimizers.warmup_cosine(1e-3, warmup_steps=10, steps=steps), weight_decay=0.0
+            optimizers.warmup_cosine(1e-3, warmup_steps=min(10, steps // 2), steps=steps),
+            weight_decay=0.0,
         ),
         save_period=steps,
         **options,

@@ -7,7 +7,8 @@ r"""Writes a SuperGLUE leaderboard submission from one prompt a task.
 
 The folder then holds the eight tasks' files and those of the diagnostics AX-b and AX-g, which RTE's
 prompt answers, and submission.zip with all of them, to be uploaded. Labels are ranked, so that every
-prediction is one; ReCoRD and WSC are decoded greedily.
+prediction is one; ReCoRD and WSC are decoded greedily. T5X's weights need their --vocabulary_file, and
+--extra_ids 0 where it has the sentinels in it, as cc_all.32000.100extra has.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import json
 import pathlib
 import zipfile
 
+from checkpoints import common
 import prompt_tuning as pt
 from prompt_tuning import models
 from prompt_tuning import atomic
@@ -90,7 +92,10 @@ def placed(args) -> weights.FrozenModel:
     """The frozen model on its devices, once for all tasks."""
     layout = sharding.Layout(args.model_parallel)
     mesh = layout.mesh()
-    model = layout.bind(models.PretrainedModel(args.model, args.dtype).load(), mesh)
+    described = models.PretrainedModel(
+        args.model, args.dtype, vocabulary_file=args.vocabulary_file, extra_ids=args.extra_ids
+    )
+    model = layout.bind(described.load(), mesh)
     params = layout.put_params(network.T5(model.config), model.params, mesh)
     return dataclasses.replace(model, params=params)
 
@@ -106,7 +111,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", required=True, help="folder or name of the frozen model")
+    parser.add_argument(
+        "--model", required=True, help="folder, gs:// address or name of the frozen model"
+    )
+    common.add_vocabulary(parser)
     parser.add_argument("--dtype", default="float32", choices=t5_config.DTYPES)
     parser.add_argument(
         "--model_parallel", type=int, default=1, help="devices that share each frozen weight"

@@ -4,10 +4,13 @@ import pathlib
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
 import prompt_tuning as pt
+from prompt_tuning.methods import soft_prompt
+from prompt_tuning.prompts import initializers
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +61,24 @@ def test_the_prompt_starts_from_the_labels(model_folder, task):
 def test_a_prompt_of_another_model(model_folder):
     with pytest.raises(ValueError, match="width 12, this one's is 16"):
         pt.predict(pt.load_model(model_folder), np.zeros((3, 12), np.float32), ["x"])
+
+
+@pytest.mark.parametrize("options", [{"location": "end"}, {"decoder_length": 1}])
+def test_a_prompt_that_stands_elsewhere_is_refused(model_folder, tmp_path, options):
+    model = pt.load_model(model_folder)
+    method = soft_prompt.SoftPrompt(2, initializers.Uniform(), **options)
+    method.write(model, method.initial(model, jax.random.key(0)), tmp_path, method.identity)
+    with pytest.raises(ValueError, match="in front of the encoder's text.*prompt_tuning.eval"):
+        pt.read_prompt(tmp_path)
+
+
+def test_no_texts_have_no_predictions(model_folder):
+    assert pt.predict(pt.load_model(model_folder), None, []) == []
+
+
+def test_a_batch_that_does_not_divide_is_named(model_folder, task):
+    with pytest.raises(ValueError, match="BATCH_SIZE must be a multiple of 8 .*found 3"):
+        pt.score(pt.load_model(model_folder), None, task, batch_size=3)
 
 
 def test_shipped_tasks_are_at_hand():

@@ -136,7 +136,13 @@ def test_another_run_does_not_go_on(finished, base, task, changed, expected):
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("name", ["log_period", "save_period", "eval_period", "accumulate", "keep"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("log_period", "save_period", "eval_period", "accumulate", "keep", "patience"),
+        "max_eval_examples",
+    ],
+)
 def test_zero_is_refused_by_name(base, task, tmp_path, name):
     with pytest.raises(ValueError, match=f"train.{name} must be at least 1, found 0"):
         run(base, task, tmp_path / "run", **{name: 0})

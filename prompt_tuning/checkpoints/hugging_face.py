@@ -13,7 +13,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import shutil
 from typing import Any
 
 import numpy as np
@@ -242,8 +241,7 @@ def _write_vocabulary(
     tokenizer = BYTES
     if isinstance(vocabulary, vocabularies.SentencePieceVocabulary):
         tokenizer = "T5Tokenizer"
-        if vocabulary.path.resolve() != (folder / VOCABULARY).resolve():
-            shutil.copyfile(vocabulary.path, folder / VOCABULARY)
+        atomic.copy(vocabulary.path, folder / VOCABULARY)
     described = {"tokenizer_class": tokenizer, "extra_ids": vocabulary.extra_ids}
     _write_json(folder / TOKENIZER, described)
 

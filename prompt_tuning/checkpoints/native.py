@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import shutil
 from typing import Any
 
 from prompt_tuning import atomic
@@ -64,9 +63,7 @@ def _write_vocabulary(
     if isinstance(vocabulary, vocabularies.ByteVocabulary):
         return {"bytes": True, "extra_ids": vocabulary.extra_ids}
     file = folder / "vocabulary.model"
-    if pathlib.Path(vocabulary.path).resolve() != file.resolve():
-        with atomic.writing(file) as partial:
-            shutil.copyfile(vocabulary.path, partial)
+    atomic.copy(vocabulary.path, file)
     return {"file": file.name, "extra_ids": vocabulary.extra_ids}
 
 

@@ -88,6 +88,9 @@ def write_tensors(
     )
     if len(parts) == 1:
         return write_file(folder / FILE, arrays, dtype, metadata)
+    # Without them no reader takes parts of an older write for parts of this one.
+    for name in (FILE, INDEX):
+        (folder / name).unlink(missing_ok=True)
     files = {}
     for number, names in enumerate(parts, 1):
         file = FILE.replace(".", f"-{number:05}-of-{len(parts):05}.")

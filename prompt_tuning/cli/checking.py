@@ -125,10 +125,11 @@ class _Walk:
     ) -> None:
         name = reference.selector.split(".")[-1]
         target = gin_registration.CONFIGURABLES.get(name)
-        wanted = [hint for hint in _alternatives(described.hint) if inspect.isclass(hint)]
+        parts = [hint for hint in _members(described.hint) if inspect.isclass(hint)]
+        wanted = [hint for hint in parts if not _is_protocol(hint)]
         if inspect.isclass(target) and wanted and not any(issubclass(target, x) for x in wanted):
             self._tell(what, f"{place}: {what} must be {_spelled(described.hint)}, found @{name}.")
-        elif not reference.evaluate and wanted:
+        elif not reference.evaluate and parts:
             self._tell(what, f"{place}: {what}: write @{name}() for @{name}.")
         self.configurable("/".join(reference.scopes) or scope, name, reference.evaluate)
 
@@ -138,24 +139,25 @@ def _bindings(scope: str, name: str) -> dict[str, Any]:
     return gin.get_bindings(selector, resolve_references=False)
 
 
-def _alternatives(hint: Any) -> list[Any]:
-    """The members of a union, without None and without protocols, which no class names."""
+def _members(hint: Any) -> list[Any]:
+    """Those of a union, or the one type, without None and without what may be anything."""
     union = typing.get_origin(hint) in (typing.Union, types.UnionType)
     members = typing.get_args(hint) if union else [hint]
-    return [
-        member
-        for member in members
-        if member not in (type(None), Any) and not getattr(member, "_is_protocol", False)
-    ]
+    return [member for member in members if member not in (type(None), Any)]
+
+
+def _is_protocol(hint: Any) -> bool:
+    """Whether classes are one by what they have, without naming it as a base."""
+    return getattr(hint, "_is_protocol", False)
 
 
 def _fits(value: Any, hint: Any) -> bool:
     if isinstance(value, str):  # text is a sequence of texts too, but nobody means that
-        members = _alternatives(hint)
         return hint is Any or any(
             door.is_bearable(value, member, conf=_CONF)
-            for member in members
-            if typing.get_origin(member) is not collections.abc.Sequence
+            for member in _members(hint)
+            if not _is_protocol(member)
+            and typing.get_origin(member) is not collections.abc.Sequence
         )
     return door.is_bearable(value, hint, conf=_CONF)
 

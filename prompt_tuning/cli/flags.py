@@ -104,8 +104,11 @@ def parse(arguments: Sequence[str], program: str, description: str) -> Flags:
         parser.error(f"there is no flag {name}{hint}")
     bindings = [argument for argument in arguments if argument.startswith(GIN_PREFIX)]
     for binding in bindings:
-        if "=" not in binding:
-            parser.error(f"{binding} has no value: write {binding}=VALUE")
+        name, _, value = binding.partition("=")
+        if not value.strip():  # as of a shell's variable that is not set
+            parser.error(
+                f"{name} has no value: write {name}=VALUE, or {name}='\"\"' for an empty text"
+            )
     _check_cluster(parser, known)
     for name in ("tfds_data_dir", "topology"):
         if (value := getattr(known, name)) is not None:

@@ -4,14 +4,18 @@ What the values must be is checking.py's part.
 """
 
 from collections.abc import Iterator, Sequence
+import contextlib
 import dataclasses
 import difflib
+import functools
 import importlib
 import io
 import os
 import pathlib
+import pprint
 import re
 import tokenize
+import types
 from typing import Any
 
 import gin
@@ -63,11 +67,26 @@ def read(
 
 def configuration() -> str:
     """All that gin used to make the arguments, defaults included, as gin that makes them again."""
-    text = gin.operative_config_str()
+    with _mappings_in_order():
+        text = gin.operative_config_str()
     # What is made inside a macro is recorded in a scope of its name, where no flag would reach it.
     for macro in re.findall(r"^(\w+) = ", text, re.MULTILINE):
         text = re.sub(rf"^(# Parameters for )?{macro}/", r"\1", text, flags=re.MULTILINE)
     return text
+
+
+@contextlib.contextmanager
+def _mappings_in_order() -> Iterator[None]:
+    """Gin writes values by pprint, which sorts a mapping's keys; their order means something here."""
+    original = gin.config.pprint
+    in_order = functools.partial(pprint.pformat, sort_dicts=False)
+    gin.config.pprint = types.SimpleNamespace(
+        pformat=in_order
+    )  # of gin alone, not of all of pprint
+    try:
+        yield
+    finally:
+        gin.config.pprint = original
 
 
 def macro_name(reference: Any) -> str | None:

@@ -118,7 +118,7 @@ def check_lengths(row: Row, inputs_length: int, targets_length: int) -> None:
         if len(tokens) > length:
             raise DataError(
                 f"example {row.id}: {len(tokens)} tokens of {what}, batches take {length}: "
-                f"raise {what}_length"
+                f"raise {what} in TASK_FEATURE_LENGTHS"
             )
 
 

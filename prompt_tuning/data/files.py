@@ -81,9 +81,12 @@ class FilesTask(ExamplesTask):
         self, split: str, vocabulary: Vocabulary, inputs_length: int, targets_length: int
     ) -> Examples:
         """Raises DataError by file and row."""
-        self._check_labels(vocabulary)
+        self._check_labels(vocabulary, targets_length)
+        paths = expand(self.files[split])
+        if not paths:
+            raise DataError(f"task {self.name}, split {split!r}: no data files: check DATA_FILES")
         skipped: list[str] = []
-        rows = self._usable_rows(expand(self.files[split]), vocabulary, skipped)
+        rows = self._usable_rows(paths, vocabulary, skipped)
         if not rows:
             raise DataError(
                 f"task {self.name}: none of {len(skipped)} rows is usable; {skipped[0]}"
@@ -142,13 +145,17 @@ class FilesTask(ExamplesTask):
                 except RowError as error:
                     skipped.append(f"{path}, row {number}: {error}")
                     if self.on_bad_row == "fail":
-                        raise DataError(skipped[-1]) from error
+                        raise DataError(
+                            f"{skipped[-1]}; FilesTask.on_bad_row = 'skip' leaves such rows out"
+                        ) from error
         return list(rows.values())
 
     @property
-    def _columns(self) -> list[str]:
-        names = column_names(self.inputs) + column_names(self.targets)
-        return names + ([self.id_column] if self.id_column else [])
+    def _columns(self) -> dict[str, str]:
+        """Names of columns, and the flags that ask for them."""
+        names = dict.fromkeys(column_names(self.inputs), "INPUTS")
+        names |= dict.fromkeys(column_names(self.targets), "TARGETS")
+        return names | ({self.id_column: "ID_COLUMN"} if self.id_column else {})
 
     def _row(self, columns: Columns | RowError, place: str, vocabulary: Vocabulary) -> "_Row":
         if isinstance(columns, RowError):
@@ -178,7 +185,7 @@ class FilesTask(ExamplesTask):
         if raw not in labels:
             raise RowError(
                 f"unknown label {raw!r:.80}; the task's are {', '.join(map(repr, labels))}"
-                f"{nearest(raw, list(labels))}"
+                f"{nearest(raw, list(labels))}: change CLASS_LABELS or FilesTask.labels"
             )
         return labels[raw]
 
@@ -190,10 +197,17 @@ class FilesTask(ExamplesTask):
             else {label: label for label in self.labels}
         )
 
-    def _check_labels(self, vocabulary: Vocabulary) -> None:
+    def _check_labels(self, vocabulary: Vocabulary, targets_length: int) -> None:
         seen: dict[str, str] = {}
         for label in self.label_texts or ():
-            text = vocabulary.decode(vocabulary.encode(label))
+            tokens = [*vocabulary.encode(label), EOS_ID]
+            if len(tokens) > targets_length:
+                raise DataError(
+                    f"task {self.name}: label {label!r:.80} has {len(tokens)} tokens with the end of "
+                    f"sequence, which targets {targets_length} in TASK_FEATURE_LENGTHS would cut to "
+                    "what is no label: raise them"
+                )
+            text = vocabulary.decode(tokens[:-1])
             if text in seen:
                 raise DataError(
                     f"task {self.name}: {vocabulary.name} reads labels {seen[text]!r} and "

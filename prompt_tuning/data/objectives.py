@@ -52,7 +52,7 @@ class SpanCorruption:
         if self.chunk_length < 2:
             raise ValueError(
                 f"span corruption fits no text into {inputs_length} inputs and "
-                f"{targets_length} targets"
+                f"{targets_length} targets: raise TASK_FEATURE_LENGTHS"
             )
         self.noise, self.spans = self._counts(self.chunk_length)
         self._sentinels = np.array([vocabulary.sentinel_id(i) for i in range(self.spans)], np.int32)
@@ -102,7 +102,7 @@ class PrefixLM:
         if min(inputs_length, targets_length) < 2:
             raise ValueError(
                 f"a prefix LM needs two tokens a side, found {inputs_length} inputs, "
-                f"{targets_length} targets"
+                f"{targets_length} targets: raise TASK_FEATURE_LENGTHS"
             )
         self.chunk_length = max(inputs_length, targets_length)
         self.first_split = self.chunk_length - (targets_length - 1)

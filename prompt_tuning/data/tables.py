@@ -7,7 +7,7 @@ What a task makes of the columns is files.py's part.
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -24,9 +24,15 @@ class RowError(DataError):
 
 Columns = dict[str, object]
 NumberedRow = tuple[int, Columns | RowError]
+Required = Collection[str]  # names of columns; a mapping says which flag asks for each
 
 
-def read_table(path: PathLike, required: Sequence[str]) -> Iterator[NumberedRow]:
+def is_table(path: PathLike) -> bool:
+    """Whether the file's name ends as those do that `read_table` takes, in whatever case."""
+    return Path(path).suffix.lower() in SUFFIXES
+
+
+def read_table(path: PathLike, required: Required) -> Iterator[NumberedRow]:
     """(row number, columns by name) of each row of a `.tsv` (tabs, no quoting), `.csv` or `.jsonl`
     file.
 
@@ -35,23 +41,29 @@ def read_table(path: PathLike, required: Sequence[str]) -> Iterator[NumberedRow]
     a required column.
     """
     path = Path(path)
-    if path.suffix not in _READERS:
-        raise DataError(f"{path}: data files end in {', '.join(_READERS)}")
+    if not is_table(path):
+        raise DataError(f"{path}: data files end in {', '.join(SUFFIXES)}")
     # What is no UTF-8 comes through as lone surrogates: one bad row does not hide the others.
     text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape").rstrip("\r\n")
     if not text:
         raise DataError(f"{path}: the file is empty")
     empty = True
-    for number, columns in _READERS[path.suffix](text, required, path):
+    for number, columns in _READERS[path.suffix.lower()](text, required, path):
         empty = False
         yield number, columns
     if empty:
         raise DataError(f"{path}: a header and no rows")
 
 
-def missing_column(name: str, found: Sequence[str]) -> str:
-    """Words for a column that is not there: what was found and which name is near."""
-    return f"no column {name!r}; found {', '.join(map(repr, found)):.300}{nearest(name, found)}"
+def missing_column(name: str, found: Sequence[str], required: Required = ()) -> str:
+    """Words for a column that is not there: what was found, which name is near, and which flag to
+    change, if `required` says so.
+    """
+    change = f": change {required[name]}" if isinstance(required, Mapping) else ""
+    return (
+        f"no column {name!r}; found {', '.join(map(repr, found)):.300}"
+        f"{nearest(name, found)}{change}"
+    )
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
@@ -72,14 +84,14 @@ def check_unicode(text: str) -> None:
         ) from error
 
 
-def _read_tsv(text: str, required: Sequence[str], path: Path) -> Iterator[NumberedRow]:
+def _read_tsv(text: str, required: Required, path: Path) -> Iterator[NumberedRow]:
     lines = enumerate((line.removesuffix("\r") for line in text.split("\n")), start=1)
     return _with_header(
         ((number, line.split("\t") if line else []) for number, line in lines), required, path
     )
 
 
-def _read_csv(text: str, required: Sequence[str], path: Path) -> Iterator[NumberedRow]:
+def _read_csv(text: str, required: Required, path: Path) -> Iterator[NumberedRow]:
     return _with_header(_csv_records(text), required, path)
 
 
@@ -100,7 +112,7 @@ def _csv_records(text: str) -> Iterator[tuple[int, list[str] | RowError]]:
 
 
 def _with_header(
-    records: Iterator[tuple[int, list[str] | RowError]], required: Sequence[str], path: Path
+    records: Iterator[tuple[int, list[str] | RowError]], required: Required, path: Path
 ) -> Iterator[NumberedRow]:
     _, header = next(records)
     _check_header(header, required, path)
@@ -108,7 +120,7 @@ def _with_header(
         yield number, cells if isinstance(cells, RowError) else _columns(header, cells)
 
 
-def _check_header(header: list[str] | RowError, required: Sequence[str], path: Path) -> None:
+def _check_header(header: list[str] | RowError, required: Required, path: Path) -> None:
     place = f"{path}, row 1 (read as the header)"
     found = header if isinstance(header, RowError) else _columns(header, header)
     if isinstance(found, RowError):
@@ -120,7 +132,7 @@ def _check_header(header: list[str] | RowError, required: Sequence[str], path: P
         )
     for name in required:
         if name not in header:
-            raise DataError(f"{place}: {missing_column(name, header)}")
+            raise DataError(f"{place}: {missing_column(name, header, required)}")
 
 
 def _columns(header: list[str], cells: list[str]) -> Columns | RowError:
@@ -137,12 +149,12 @@ def _columns(header: list[str], cells: list[str]) -> Columns | RowError:
     return dict(zip(header, cells))
 
 
-def _read_jsonl(text: str, required: Sequence[str], path: Path) -> Iterator[NumberedRow]:
+def _read_jsonl(text: str, required: Required, path: Path) -> Iterator[NumberedRow]:
     for number, line in enumerate(text.split("\n"), start=1):
         yield number, json_columns(line, required)
 
 
-def json_columns(line: str, required: Sequence[str]) -> Columns | RowError:
+def json_columns(line: str, required: Required) -> Columns | RowError:
     """A line of JSON Lines as columns, which have to be there."""
     try:
         check_unicode(line)
@@ -154,7 +166,7 @@ def json_columns(line: str, required: Sequence[str]) -> Columns | RowError:
     if not isinstance(columns, dict):
         return RowError(f"a JSON object is needed, found {type(columns).__name__}")
     missing = [name for name in required if name not in columns]
-    return RowError(missing_column(missing[0], list(columns))) if missing else columns
+    return RowError(missing_column(missing[0], list(columns), required)) if missing else columns
 
 
 _READERS = {".tsv": _read_tsv, ".csv": _read_csv, ".jsonl": _read_jsonl}

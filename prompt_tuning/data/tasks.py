@@ -249,7 +249,19 @@ class MixtureTask:
         shuffle: bool = True,
         cache_dir: PathLike | None = None,
     ) -> MixedRows:
-        """Rows of all tasks, each over its own epochs."""
+        """Rows of the tasks that have the split, each over its own epochs; the log names the others.
+
+        Raises DataError if there are none.
+        """
+        drawn = {name: task for name, task in self.tasks.items() if split in task.splits}
+        if not drawn:
+            raise DataError(
+                f"mixture {self.name}: no member to draw from has a split {split!r}; "
+                f"there are {', '.join(self.splits)}"
+            )
+        without = [name for name in self.tasks if name not in drawn]
+        if without:
+            log.warning("mixture %s: without %s: no split %r", self.name, without, split)
         sources = {
             name: task.rows(
                 split,
@@ -260,6 +272,6 @@ class MixtureTask:
                 shuffle=shuffle,
                 cache_dir=cache_dir,
             )
-            for name, task in self.tasks.items()
+            for name, task in drawn.items()
         }
-        return MixedRows(sources, self.rates, seed)
+        return MixedRows(sources, {name: self.rates[name] for name in drawn}, seed)

@@ -46,9 +46,11 @@ def load_tokens(
     Raises DataError by file and row, and for files without text.
     """
     files = expand(paths)
+    if not files:
+        raise DataError("no text files: check DATA_FILES")
     for file in files:
         if not file.is_file():
-            raise DataError(f"no text file {file}")
+            raise DataError(f"no text file {file}: check DATA_FILES")
     identity = {
         "kind": "tokens 1",
         "vocabulary": vocabulary.fingerprint,
@@ -145,7 +147,7 @@ class TextRows:
         if not chunks:
             raise DataError(
                 f"{name}: {len(tokens)} tokens of text are less than one chunk of "
-                f"{objective.chunk_length}"
+                f"{objective.chunk_length}: give more in DATA_FILES, or lower TASK_FEATURE_LENGTHS"
             )
         self._order = Shuffle(chunks, seed, shuffle)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prompt_tuning.data.examples import DataError, Examples, Report, examples_from_text
-from prompt_tuning.data.tables import SUFFIXES, RowError, read_table
+from prompt_tuning.data.tables import SUFFIXES, RowError, is_table, read_table
 from prompt_tuning.data.templates import column_names, fill, without_control_characters
 from prompt_tuning.data.vocabulary import Vocabulary
 
@@ -38,24 +38,21 @@ def read_inputs(
     Args:
       path: a `.tsv`, `.csv` or `.jsonl` file, any other file with one input a line, or "-" for
         lines of standard input. A line's id is its number, also where lines are empty.
-      inputs: a table's column, or a template of columns.
+      inputs: a table's column, or a template of columns; lines are taken as they are, and refused
+        where a template has text around its column.
       id_column: a table's column of ids; without one an id is the row's number.
       prompt_column: a table's column of prompt names.
 
     Raises:
       DataError: by file and row.
     """
-    is_table = Path(path).suffix in SUFFIXES
-    if prompt_column and not is_table:
-        raise DataError(
-            f"INPUT_FILE {path} has no columns: several prompts need a {', '.join(SUFFIXES)} table "
-            f"whose column {prompt_column!r} names one"
-        )
+    if not is_table(path):
+        _check_without_columns(path, inputs, id_column, prompt_column)
     if path == STANDARD_INPUT:
         return _lines(sys.stdin.buffer, "standard input")
     if not Path(path).is_file():
         raise DataError(f"no input file {path}: check INPUT_FILE")
-    if is_table:
+    if is_table(path):
         return _rows(path, inputs, id_column, prompt_column)
     with open(path, "rb") as file:
         return _lines(file, path)
@@ -78,6 +75,30 @@ def unlabelled_examples(
     return examples
 
 
+def _check_without_columns(
+    path: str, inputs: str, id_column: str | None, prompt_column: str | None
+) -> None:
+    """A column's name, as a task's INPUTS or ID_COLUMN, takes nothing from lines; a template would
+    leave out the text around columns that the prompt was trained with.
+    """
+    if prompt_column:
+        raise DataError(
+            f"INPUT_FILE {path} has no columns: several prompts need a {', '.join(SUFFIXES)} table "
+            f"whose column {prompt_column!r} names one"
+        )
+    column = column_names(inputs)[0]
+    if inputs not in (column, f"{{{column}}}"):
+        raise DataError(
+            f"INPUT_FILE {path} has no columns to put into INPUTS {inputs!r}: give a "
+            f"{', '.join(SUFFIXES)} table, or write lines as the template would and set INPUTS to "
+            "'inputs'"
+        )
+    if id_column:
+        log.warning(
+            "INPUT_FILE %s has no column ID_COLUMN %r: an id is the line's number", path, id_column
+        )
+
+
 def _lines(stream: Iterable[bytes], name: str) -> list[Input]:
     texts = []
     for number, line in enumerate(stream, start=1):
@@ -92,8 +113,10 @@ def _lines(stream: Iterable[bytes], name: str) -> list[Input]:
 
 def _rows(path: str, inputs: str, id_column: str | None, prompt_column: str | None) -> list[Input]:
     texts = []
-    optional = [column for column in (id_column, prompt_column) if column]
-    for number, columns in read_table(path, column_names(inputs) + optional):
+    required = dict.fromkeys(column_names(inputs), "INPUTS")
+    required |= {id_column: "ID_COLUMN"} if id_column else {}
+    required |= {prompt_column: "infer.prompt_column"} if prompt_column else {}
+    for number, columns in read_table(path, required):
         try:
             if isinstance(columns, RowError):
                 raise columns

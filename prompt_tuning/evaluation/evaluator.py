@@ -62,7 +62,8 @@ class Options:
       inputs_length: T.
       targets_length: L, also the most tokens that are predicted.
       batch_size: B, over all processes.
-      max_examples: evaluate a fixed random part of the split; None for all of it.
+      max_examples: evaluate a fixed random part of the split, of plain text its beginning; None for
+        all of it.
       cache_dir: where tokenised data is kept, if anywhere.
       mesh: where the parameters lie on one.
       decoder: the way to predict.

@@ -53,6 +53,7 @@ def _about(job: plans.Job, out: pathlib.Path) -> dict[str, int]:
     """The numbers beside scores; those that the files do not tell are left out."""
     if isinstance(job, plans.Ensemble):
         return {"ensemble": len(job.members)}
+    job = job.source or job  # the cell whose run is evaluated
     if job.train_command("", out) is None:
         return {"ensemble": 0, "kept": 0, "steps": 0}
     folder = job.folder(out)

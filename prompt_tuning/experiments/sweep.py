@@ -170,6 +170,7 @@ def train_together(
         save_period=save_period,
         log_period=log_period,
         keep=keep,
+        max_eval_examples=max_eval_examples,
     )
     writers.check_folder(out, "MODEL_DIR")
     lengths = data_examples.feature_lengths(task_feature_lengths)
@@ -215,13 +216,10 @@ def train_together(
             put,
             evaluate,
             identity={
-                "task": task.name,
-                "model": model.fingerprint + (" as int8" if model.execution.int8_weights else ""),
-                "trained": {k: list(x.shape) for k, x in sorted(state.members.trained.items())},
+                **resuming.identity(task.name, model, method, state.members.trained),
                 "members": [[member.learning_rate, member.seed] for member in members],
                 "batch": batch_size,
                 "lengths": list(lengths),
-                **method.identity,
             },
             steps=train_steps,
             eval_period=eval_period or train_steps,

@@ -105,5 +105,9 @@ def find_learned(path: Path) -> pathlib.Path:
         if save.name.split("_")[1].isdigit()
     ]
     saves.sort(key=lambda save: int(save.name.split("_")[1]), reverse=True)
-    found = (save for save in [path / "best", *saves] if save.is_dir() and any(save.iterdir()))
-    return next(found, path)
+    return next((save for save in [path / "best", *saves] if _holds_files(save)), path)
+
+
+def _holds_files(folder: pathlib.Path) -> bool:
+    """Whether there is a file that is whole; atomic.py's partial ones have a dot in front."""
+    return folder.is_dir() and any(not file.name.startswith(".") for file in folder.iterdir())

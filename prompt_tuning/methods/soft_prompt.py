@@ -77,7 +77,7 @@ class SoftPrompt(method.Method):
 
         For prediction: one batch then serves several tasks, or several members of an ensemble.
         """
-        return network.T5(base.config, self._hooks(rows), base.execution)
+        return self.network(base).clone(hooks=self._hooks(rows))
 
     def _hooks(self, rows: int | None = None) -> points.Hooks:
         return {

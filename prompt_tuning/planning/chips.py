@@ -36,6 +36,8 @@ CHIPS = {
     "v6e": Chip(32 * 2**30, 918e12, 1640 * GB, 448 * GB),
 }
 
+_OPTIONS = {"v4": {"chip_config_name": "megacore"}}  # both cores of a chip are one device
+
 # So that the compiler's library asks no cloud what machine this is, and does not warn of it.
 _NO_TPU_HERE = {
     "TPU_SKIP_MDS_QUERY": "1",
@@ -64,7 +66,8 @@ def slice_of(topology: str) -> tuple[Chip, list[jax.Device]]:
     try:
         from jax.experimental import topologies
 
-        return CHIPS[version], list(topologies.get_topology_desc(topology, "tpu").devices)
+        described = topologies.get_topology_desc(topology, "tpu", **_OPTIONS.get(version, {}))
+        return CHIPS[version], list(described.devices)
     except Exception as error:  # whatever the plugin raises where it is missing or refuses
         raise ValueError(
             f"TOPOLOGY {topology}: the TPU compiler gives no such slice ({error}). It is in the "

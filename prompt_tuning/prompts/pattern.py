@@ -10,7 +10,7 @@ import re
 
 from flax import linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Float, Int, Shaped
 
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.prompts import prompt
@@ -86,19 +86,6 @@ def _place(text: str, name: str, vocabulary: vocabularies.Vocabulary) -> Place:
     return ids
 
 
-def insert_rows(
-    x: Shaped[Array, "B T *D"], rows: Shaped[Array, "B P *D"], positions: Int[Array, "B P"]
-) -> Shaped[Array, "B S *D"]:
-    """Puts each of an example's rows in front of the column of `x` that is its position, T being
-    behind them all; rows of one position keep their order. S is T + P.
-    """
-    columns = jnp.broadcast_to(2 * jnp.arange(x.shape[1]) + 1, x.shape[:2])
-    keys = jnp.concatenate([columns, 2 * positions], axis=1)
-    order = jnp.argsort(keys, axis=1, stable=True)
-    order = order.reshape(order.shape + (1,) * (x.ndim - 2))
-    return jnp.take_along_axis(jnp.concatenate([x, rows], axis=1), order, axis=1)
-
-
 class PatternEmbedding(nn.Module):
     """Joins a prompt to the embedded input, each row at its place.
 
@@ -127,14 +114,14 @@ class PatternEmbedding(nn.Module):
         batch, _, width = embedded.shape
         rows = self.prompt(width).astype(embedded.dtype)
         rows = jnp.broadcast_to(rows, (batch, *rows.shape))
-        return insert_rows(embedded, rows, self.positions(tokens))
+        return prompt.insert_rows(embedded, rows, self.positions(tokens))
 
     def join(
         self, values: Shaped[Array, "B T"], fill: bool | int, tokens: Int[Array, "B T"]
     ) -> Shaped[Array, "B S"]:
         """Values of the joined rows: `values` at the tokens, `fill` at the prompt."""
         rows = jnp.full((len(values), self.length), fill, values.dtype)
-        return insert_rows(values, rows, self.positions(tokens))
+        return prompt.insert_rows(values, rows, self.positions(tokens))
 
     def positions(self, tokens: Int[Array, "B T"]) -> Int[Array, "B P"]:
         """How many of an example's tokens stand in front of each row."""
@@ -150,19 +137,13 @@ def _position(place: Place, tokens: Int[Array, "B T"]) -> Int[Array, "B"]:
     if place == FRONT:
         return jnp.zeros(len(tokens), jnp.int32)
     if place == END:
-        return _behind_last(written)
+        return prompt.behind_last(written)
     if place == TEXT_END:
-        return _behind_last(written & (tokens != vocabularies.EOS_ID))
+        return prompt.behind_last(written & (tokens != vocabularies.EOS_ID))
     width = tokens.shape[1]
     # Padding is part of no place's tokens, so these are found whole or not at all.
     ahead = jnp.pad(tokens, ((0, 0), (0, len(place))))
     same = (ahead[:, i : i + width] == token for i, token in enumerate(place))
     found = functools.reduce(operator.and_, same)
     behind = jnp.argmax(found, axis=1).astype(jnp.int32) + len(place)
-    return jnp.where(jnp.any(found, axis=1), behind, _behind_last(written))
-
-
-def _behind_last(marked: Bool[Array, "B T"]) -> Int[Array, "B"]:
-    """Columns up to and with each row's last marked one."""
-    columns = jnp.arange(1, marked.shape[1] + 1, dtype=jnp.int32)
-    return jnp.max(jnp.where(marked, columns, 0), axis=1)
+    return jnp.where(jnp.any(found, axis=1), behind, prompt.behind_last(written))

@@ -92,22 +92,26 @@ class PromptEmbedding(nn.Module):
 
     def _place(self, x, rows, tokens):
         if self.location == "end":
-            return _insert_behind_text(x, rows, tokens)
+            ends = behind_last(tokens != network.PAD_ID)[:, None]
+            return insert_rows(x, rows, jnp.broadcast_to(ends, rows.shape[:2]))
         split = {"front": 0, "after_first": 1}[self.location]
         return jnp.concatenate([x[:, :split], rows, x[:, split:]], axis=1)
 
 
-def _insert_behind_text(
-    x: Shaped[Array, "B T *D"], rows: Shaped[Array, "B P *D"], tokens: Int[Array, "B T"]
+def insert_rows(
+    x: Shaped[Array, "B T *D"], rows: Shaped[Array, "B P *D"], positions: Int[Array, "B P"]
 ) -> Shaped[Array, "B S *D"]:
-    """Puts `rows` between each example's text and its padding."""
-    length, added = x.shape[1], rows.shape[1]
-    ends = jnp.where(tokens != network.PAD_ID, jnp.arange(1, length + 1), 0)
-    start = jnp.max(ends, axis=1, keepdims=True)
-    column = jnp.arange(length + added)[None]
-    source = jnp.where(column < start, column, column - added)
-    source = jnp.where(
-        (column >= start) & (column < start + added), length + column - start, source
-    )
-    source = source.reshape(source.shape + (1,) * (x.ndim - 2))
-    return jnp.take_along_axis(jnp.concatenate([x, rows], axis=1), source, axis=1)
+    """Puts each of an example's rows in front of the column of `x` that is its position, T being
+    behind them all; rows of one position keep their order. S is T + P.
+    """
+    columns = jnp.broadcast_to(2 * jnp.arange(x.shape[1]) + 1, x.shape[:2])
+    keys = jnp.concatenate([columns, 2 * positions], axis=1)
+    order = jnp.argsort(keys, axis=1, stable=True)
+    order = order.reshape(order.shape + (1,) * (x.ndim - 2))
+    return jnp.take_along_axis(jnp.concatenate([x, rows], axis=1), order, axis=1)
+
+
+def behind_last(marked: Bool[Array, "B T"]) -> Int[Array, "B"]:
+    """Columns up to and with each row's last marked one."""
+    columns = jnp.arange(1, marked.shape[1] + 1, dtype=jnp.int32)
+    return jnp.max(jnp.where(marked, columns, 0), axis=1)

@@ -135,7 +135,9 @@ class MultiHeadAttention(nn.Module):
             and self._few(queries_in_all or queries.shape[1], keys.shape[1], d_model)
         ):
             # <q, Wk e> is <Wk' q, e>, and a weighted sum of Wv e is Wv of the weighted sum of e.
-            kernels = self._once(KERNELS, lambda: (to_key.by_head(), to_value.by_head()), first_step)
+            kernels = self._once(
+                KERNELS, lambda: (to_key.by_head(), to_value.by_head()), first_step
+            )
             query = to_key.pull_back(query, kernels[0])
             value_of_sums = functools.partial(to_value.push_sums, kernel=kernels[1])
             key = value = keys[:, None].astype(self.dtype)
@@ -161,7 +163,10 @@ class MultiHeadAttention(nn.Module):
         return self.hooks["output"]()(out) if "output" in self.hooks else out
 
     def _few(self, queries: int, keys: int, d_model: int) -> bool:
-        """Whether it takes fewer products to leave the keys unprojected and work on D, not K."""
+        """Whether it takes fewer products to leave the keys unprojected and work on D, not K.
+
+        Queries are those of a row; what beams that share it would save is not counted.
+        """
         projected = keys * self.head_dim * (d_model + queries)
         return queries * d_model * (self.head_dim + keys) < projected
 
@@ -203,14 +208,15 @@ class MultiHeadAttention(nn.Module):
             variable.value = jax.lax.dynamic_update_slice(variable.value, rows, (0, 0, index, 0))
         return [variable.value for variable in cached]
 
-    def _once(self, collection, key_value, first_step):
-        """Cross-attention: neither the encoder's output nor a kernel ever changes."""
+    def _once(self, collection, make, first_step):
+        """What `make` gives, key and value: neither the encoder's output nor a kernel ever changes."""
+        names = "cached_key", "cached_value"
         if first_step:
-            for name, x in zip(("key", "value"), key_value()):
-                self.put_variable(collection, f"cached_{name}", x)
-        if not self.has_variable(collection, "cached_key"):
-            return key_value()
-        return [self.get_variable(collection, f"cached_{name}") for name in ("key", "value")]
+            for name, x in zip(names, make()):
+                self.put_variable(collection, name, x)
+        if not self.has_variable(collection, names[0]):
+            return make()
+        return [self.get_variable(collection, name) for name in names]
 
 
 def _widened(x: Array | None, keys: int, fill: bool | int) -> Array | None:

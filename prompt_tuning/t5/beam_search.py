@@ -10,6 +10,7 @@ end of sequence included and the start token not. (T5X divides by Wu et al.'s
 The shared start of decoding lives in decoding.py.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -115,10 +116,8 @@ def n_best(
         return step + 1, beams, ended, _reorder(cache, source)
 
     beams, ended = _empty(encoder_input_tokens, num_beams, max_decode_length)
-    logits, cache = jax.tree.map(
-        lambda x: jnp.repeat(x, num_beams, axis=0) if x.ndim else x, (logits, cache)
-    )
-    beams, ended, _ = expand(0, beams, ended, logits)
+    cache = _by_rows(lambda name, x: jnp.repeat(x, num_beams, axis=0), cache)
+    beams, ended, _ = expand(0, beams, ended, jnp.repeat(logits, num_beams, axis=0))
     return jax.lax.while_loop(unfinished, extend, (1, beams, ended, cache))[2]
 
 
@@ -157,10 +156,23 @@ def _reorder(cache: decoding.Cache, source: Int[Array, "B N"]) -> decoding.Cache
     """The cache of the beams that are followed, from that of the beams they continue."""
 
     def rows(name, x):
-        # All beams of a row attend to the same input: nothing to move.
-        if x.ndim == 0 or "encoder_decoder_attention" in name:
+        if "encoder_decoder_attention" in name:  # all beams of a row attend to the same input
             return x
         return _take(x.reshape(*source.shape, *x.shape[1:]), source).reshape(x.shape)
 
+    return _by_rows(rows, cache)
+
+
+def _by_rows(
+    change: Callable[[str, Shaped[Array, "M *S"]], Shaped[Array, "N *S"]], cache: decoding.Cache
+) -> decoding.Cache:
+    """What `change(name, x)` makes of the cache's arrays, whose rows it sees in front."""
+
+    def changed(name, x):
+        if x.ndim == 0:
+            return x
+        axis = 1 if "/layers/" in name else 0  # a scanned stack's layers are in front of the rows
+        return jnp.moveaxis(change(name, jnp.moveaxis(x, axis, 0)), 0, axis)
+
     flat = parameters.flatten(cache)
-    return parameters.unflatten({name: rows(name, x) for name, x in flat.items()})
+    return parameters.unflatten({name: changed(name, x) for name, x in flat.items()})

@@ -72,6 +72,11 @@ class T5Config:
                 f"T5Config.relpos_buckets must be at least {MIN_BUCKETS}, two for either side, "
                 f"found {self.relpos_buckets}."
             )
+        if self.relpos_max_distance <= self.relpos_buckets // 2:
+            raise ValueError(
+                "T5Config.relpos_max_distance must be more than the distances that have a bucket each, "
+                f"relpos_buckets / 2 = {self.relpos_buckets // 2}, found {self.relpos_max_distance}."
+            )
         if self.activation not in ACTIVATIONS:
             raise ValueError(
                 f"T5Config.activation must be one of {ACTIVATIONS}, found {self.activation!r}."

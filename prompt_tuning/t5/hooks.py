@@ -7,7 +7,7 @@ module that has the point: a hook of a layer is called for each layer of its sta
   "S/embedding"      `__call__(embedded [B, T, D], tokens [B, T]) -> [B, S, D]` joins rows to the embedded
                      input, before dropout; `join(values [B, T], fill, tokens [B, T]) -> [B, S]` does the
                      same to a mask, `fill` standing at the added rows. The decoder's rows are in front,
-                     and `length` is their number. The encoder's also has `fill(embedded [B, S, D], slots
+                     and `length` is their number. The encoder's, of a method with `slots`, also has `fill(embedded [B, S, D], slots
                      [B, S]) -> [B, S, D]`, which puts the rows in the slots that packed examples keep
                      free: columns with a segment, but no token (data/packing.py).
   "S/layer"          `__call__(x [B, S, D]) -> [B, S, D]`, what a layer is given.

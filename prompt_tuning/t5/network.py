@@ -383,8 +383,10 @@ class T5(nn.Module):
         With `decode`, through the "cache" collection: the first call, with
         [B, max_decode_length] tokens, creates it; later calls bring the next
         tokens. `first_step` marks the first of these, which puts a decoder prompt
-        in front and stores the encoder's keys; T5X, which does not give it, gets
-        the same logits, without a decoder prompt. The targets are part of T5X's contract; a causal mask makes them
+        in front and stores what attention to the encoder needs, in the cache or in
+        `attention.KERNELS`, which this call may change and later ones are given;
+        T5X, which does not give it, gets the same logits, without a decoder prompt.
+        The targets are part of T5X's contract; a causal mask makes them
         unnecessary, since padding stands only at the end.
         """
         del decoder_target_tokens

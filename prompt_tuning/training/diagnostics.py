@@ -42,7 +42,7 @@ def make_diagnostics(model: network.T5) -> Callable[..., dict[str, float]]:
 def update_ratio(step_metrics: Mapping[str, float | Array]) -> dict[str, float]:
     """How far the last step moved what is trained, relative to its norm."""
     update, trained = (float(step_metrics[name]) for name in ("update_norm", "trained_norm"))
-    return {"prompt/update_ratio": update / max(trained, sys.float_info.min)}
+    return {f"{PREFIX}update_ratio": update / max(trained, sys.float_info.min)}
 
 
 def prompt_norms(params: parameters.Flat) -> Scalars:
@@ -55,11 +55,11 @@ def prompt_norms(params: parameters.Flat) -> Scalars:
     scalars = {}
     for stack, prompt in prompts.items():
         norms = _row_norms(prompt)
-        scalars[f"prompt/row_norm_mean/{stack}"] = jnp.mean(norms)
-        scalars[f"prompt/row_norm_max/{stack}"] = jnp.max(norms)
+        scalars[f"{PREFIX}row_norm_mean/{stack}"] = jnp.mean(norms)
+        scalars[f"{PREFIX}row_norm_max/{stack}"] = jnp.max(norms)
     if prompts:
         table = params["token_embedder/embedding"]
-        scalars["prompt/row_norm_mean/vocabulary"] = jnp.mean(_row_norms(table))
+        scalars[f"{PREFIX}row_norm_mean/vocabulary"] = jnp.mean(_row_norms(table))
     return scalars
 
 
@@ -78,13 +78,13 @@ def attention_mass(
         stack, layer, module, _ = path.split("/")
         name, of_queries, of_keys = _SITES[stack, module]
         if of_keys in columns:
-            scalars[f"prompt/attention_mass/{name}_{layer.replace('layers', 'layer')}"] = _mass(
+            scalars[f"{PREFIX}attention_mass/{name}_{layer.replace('layers', 'layer')}"] = _mass(
                 weights, queries[of_queries], columns[of_keys]
             )
     if "encoder" in columns:
         visible = queries["encoder"] | columns["encoder"]
         alike = visible / jnp.sum(visible, axis=1, keepdims=True)
-        scalars["prompt/attention_mass/encoder_uniform"] = _mass(
+        scalars[f"{PREFIX}attention_mass/encoder_uniform"] = _mass(
             alike[:, None, :], queries["encoder"], columns["encoder"]
         )
     return scalars

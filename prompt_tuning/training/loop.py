@@ -137,13 +137,10 @@ def train(
     params = dict(base.params) | method.initial(base, jax.random.key(seed))
     trained, _ = partition.split(params, method.trainable)
     identity = {
-        "task": task_name,
-        "model": base.fingerprint + (" as int8" if base.execution.int8_weights else ""),
-        "trained": {name: list(x.shape) for name, x in sorted(trained.items())},
+        **resuming.identity(task_name, base, method, trained),
         "seed": seed,
         "batch": batches.step.batch_size,
         "lengths": [batches.step.inputs_length, batches.step.targets_length],
-        **method.identity,
     }
 
     # A save that is found must be this run's.

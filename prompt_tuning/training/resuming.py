@@ -6,7 +6,26 @@ import logging
 import pathlib
 from typing import Any
 
+from prompt_tuning.checkpoints import weights
+from prompt_tuning.methods import method as methods
+from prompt_tuning.t5 import parameters
+
 log = logging.getLogger(__name__)
+
+
+def identity(
+    task_name: str | None,
+    base: weights.FrozenModel,
+    method: methods.Method,
+    trained: parameters.Flat,
+) -> dict[str, Any]:
+    """What every run with these is, in JSON's types."""
+    return {
+        "task": task_name,
+        "model": base.fingerprint + (" as int8" if base.execution.int8_weights else ""),
+        "trained": {name: list(x.shape) for name, x in sorted(trained.items())},
+        **method.identity,
+    }
 
 
 def check_identity(

@@ -152,9 +152,10 @@ def check_batch_size(batch_size: int, parts: int, mesh: Mesh) -> None:
     """Raises ValueError unless each of a batch's `parts` divides over the data axis."""
     multiple = parts * mesh.shape[DATA]
     if batch_size < 1 or batch_size % multiple:
+        accumulated = f"train.accumulate {parts}, " if parts > 1 else ""
         raise ValueError(
-            f"BATCH_SIZE must be a multiple of {multiple} (train.accumulate {parts}, {mesh.shape[DATA]} "
-            f"devices that share a batch), found {batch_size}."
+            f"BATCH_SIZE must be a multiple of {multiple} ({accumulated}"
+            f"{mesh.shape[DATA]} devices that share a batch), found {batch_size}."
         )
 
 

@@ -77,7 +77,8 @@ def _timed(step: Callable[[], Any]) -> float:
 
 
 def _peak_rss_mib() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
 
 
 @dataclasses.dataclass
@@ -229,15 +230,17 @@ def _ratio(of: Callable[[Sequence[float]], float], theirs: list[float], mine: li
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers hold for."""
+    """What the numbers hold for. Only Linux says which CPU it is, and which of its cores are ours."""
+    about = pathlib.Path("/proc/cpuinfo")
     cpu = [
         line.split(":", 1)[1].strip()
-        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        for line in (about.read_text().splitlines() if about.exists() else ())
         if line.startswith("model name")
     ]
+    ours = hasattr(os, "sched_getaffinity")
     return {
         "cpu": cpu[0] if cpu else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": len(os.sched_getaffinity(0)) if ours else os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
     }

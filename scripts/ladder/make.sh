@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Makes the ladder of small T5s, in build/ladder: each of the sizes given (all, if none is) in two stages,
 # with the model of every 100th step of the second. Hours on two CPU cores for the larger ones; what is
-# done is skipped, what was stopped goes on. Runs where the project is installed, after
-# scripts/pocket_t5/make.sh, whose corpus it reads.
+# done is skipped, what was stopped goes on. Runs where the project is installed, after fetch.sh,
+# make_corpus.py and make_adaptation.py of scripts/pocket_t5, whose texts it reads; the vocabulary is
+# the one that ships.
 #
 #   bash scripts/ladder/make.sh [0.25M 0.5M 1M 2M 3M 6M]
 set -euo pipefail

@@ -31,15 +31,16 @@ create() {
   run xpk cluster create "${cluster[@]}" --tpu-type="$accelerator_type" --num-slices=1 "$capacity"
 }
 
-# Metadata is never cached: what one host wrote, another must see at once.
+# As worker.sh mounts it.
 mount_bucket() {
-  run xpk storage attach runs "${cluster[@]}" --type=gcsfuse --bucket="$bucket" --size=1 \
+  run xpk storage attach runs "${cluster[@]}" --type=gcsfuse --bucket="${bucket#gs://}" --size=1 \
     --mount-point=/mnt/runs --readonly=false --auto-mount=true --no-prefetch-metadata \
-    --mount-options=implicit-dirs,metadata-cache:ttl-secs:0,metadata-cache:negative-ttl-secs:0
+    --mount-options=implicit-dirs,metadata-cache:ttl-secs:0,metadata-cache:negative-ttl-secs:0,write:enable-streaming-writes:false
 }
 
 start() {
   pack_tree
+  run rm -rf "$tree" # of the call before
   run mkdir -p "$tree"
   run tar -xzf "$archive" -C "$tree"
   run xpk workload create "${cluster[@]}" --workload="$workload" --tpu-type="$accelerator_type" \
@@ -67,6 +68,7 @@ case $action in
   state) run xpk workload list "${cluster[@]}" ;;
   log)
     need workload
+    run xpk workload list "${cluster[@]}" # has kubectl ask this cluster
     run kubectl logs --selector="jobset.sigs.k8s.io/jobset-name=$workload" --all-containers --prefix \
       --tail="$lines"
     ;;

@@ -52,7 +52,8 @@ worker() {
 copy_tree() {
   pack_tree
   run gcloud compute tpus tpu-vm scp "$archive" "$name:" "${where[@]}" --worker=all
-  on_workers "mkdir -p prompt_tuning && tar -xzf prompt_tuning.tar.gz -C prompt_tuning"
+  on_workers "mkdir -p prompt_tuning && find prompt_tuning -mindepth 1 -maxdepth 1 ! -name .venv\
+ ! -name runs -exec rm -rf {} + && tar -xzf prompt_tuning.tar.gz -C prompt_tuning"
 }
 
 fetch_repository() {
@@ -80,7 +81,7 @@ case $action in
   install)
     if [ -n "$repository" ]; then fetch_repository; else copy_tree; fi
     worker install
-    if [ -n "$bucket" ]; then worker mount "$bucket"; fi
+    if [ -n "$bucket" ]; then worker mount "${bucket#gs://}"; fi
     ;;
   run)
     need_command

@@ -23,13 +23,14 @@ install_project() {
   environment tpu
 }
 
-# Metadata is never cached: what one worker wrote, another must see at once.
+# Metadata is never cached: what one worker wrote, another must see at once. Nor are writes streamed: a
+# file that a run keeps open, such as its scalars, would not be in the bucket before it is closed.
 mount_bucket() {
   if mountpoint --quiet "$mount_point"; then return; fi
   command -v gcsfuse > /dev/null || install_gcsfuse
   sudo install --directory --owner="$USER" "$mount_point"
   gcsfuse --implicit-dirs --metadata-cache-ttl-secs=0 --metadata-cache-negative-ttl-secs=0 \
-    "$1" "$mount_point"
+    --enable-streaming-writes=false "$1" "$mount_point"
 }
 
 install_gcsfuse() {
@@ -37,7 +38,11 @@ install_gcsfuse() {
   curl --silent --show-error --fail "$source/doc/apt-key.gpg" | sudo tee "$key" > /dev/null
   echo "deb [signed-by=$key] $source gcsfuse-$(lsb_release --codename --short) main" |
     sudo tee /etc/apt/sources.list.d/gcsfuse.list > /dev/null
-  sudo apt-get --quiet --option DPkg::Lock::Timeout=300 update
+  # A machine that has just started may be at it, and apt-get does not wait for that lock.
+  for _ in {1..30}; do
+    if sudo apt-get --quiet update; then break; fi
+    sleep 10
+  done
   sudo apt-get --quiet --yes --option DPkg::Lock::Timeout=300 install gcsfuse
 }
 
@@ -46,6 +51,10 @@ runs() {
 }
 
 start() {
+  if [ -d "$mount_point" ] && ! mountpoint --quiet "$mount_point"; then # as after the machine's restart
+    echo "$(hostname): $mount_point is not mounted: run slice.sh install --bucket again" >&2
+    exit 1
+  fi
   # shellcheck source=/dev/null
   source .venv/bin/activate
   exec 9> "$lock"

@@ -78,3 +78,15 @@ def test_a_lost_part_and_a_lost_array_are_named(tmp_path):
     (tmp_path / lost).unlink()
     with pytest.raises(stored.CheckpointError, match=f"{lost} cannot be read"):
         tensors.read_tensors(tmp_path)
+
+
+@pytest.mark.parametrize("before", [100, 10_000])
+def test_parts_of_two_writes_are_never_read_as_one(tmp_path, before):
+    """A write that ends behind its first part leaves nothing that can be read."""
+    tensors.write_tensors(tmp_path, arrays(), "float32", part_bytes=before)
+    broken = arrays() | {"layer_4/x": np.full((5, 6), "no number")}
+    with pytest.raises(ValueError, match="no number"):
+        tensors.write_tensors(tmp_path, broken, "float32", part_bytes=100)
+    assert (tmp_path / "model-00001-of-00004.safetensors").exists()
+    with pytest.raises(stored.CheckpointError, match="model.safetensors"):
+        tensors.read_tensors(tmp_path)

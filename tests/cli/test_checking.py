@@ -121,9 +121,25 @@ def test_numbers_may_be_whole(value):
     check(LEARNING_RATE=value)
 
 
-def test_a_part_that_was_not_made():
-    (problem,) = problems(METHOD="@SoftPrompt")
-    assert "write @SoftPrompt() for @SoftPrompt" in problem
+@pytest.mark.parametrize(
+    "name, part",
+    [
+        ("METHOD", "SoftPrompt"),
+        ("DECODER", "RankLabels"),
+        ("ARRANGEMENT", "Packed"),
+        ("TASK", "find_task"),
+    ],
+)
+def test_a_part_that_was_not_made(name, part):
+    (problem,) = problems(**{name: f"@{part}"})
+    assert problem.startswith(f"--gin.{name}: ") and f"write @{part}() for @{part}" in problem
+
+
+def test_what_is_called_later_is_not_made(tmp_path):
+    """An objective is made of each task's own vocabulary and lengths."""
+    path = tmp_path / "text.gin"
+    path.write_text("TASK = @TextTask()\nTextTask.files = {'train': 'x.txt'}\n")
+    check(path, TextTask__objective="@SpanCorruption")
 
 
 def test_a_part_of_the_wrong_kind():

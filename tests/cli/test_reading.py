@@ -41,6 +41,24 @@ def test_paths_below_home_are_made_whole(monkeypatch):
     assert macro("DATA_FILES") == {"train": "/home/someone/f"}
 
 
+@gin.configurable
+def takes_anything(one, other):
+    return one, other
+
+
+@pytest.mark.parametrize("count", [2, 20])  # on one line, on several
+def test_the_configuration_keeps_the_order_of_mappings(write, count):
+    """Which metric decides, and which label is the positive class, goes by it."""
+    names = [f"name_{i}" for i in range(count, 0, -1)]
+    value = {name: {"second": [dict.fromkeys(names, 1)], "first": 2} for name in names}
+    read(takes_anything__one=repr(value), takes_anything__other="%OTHER", OTHER=repr(value))
+    takes_anything()
+    config = reading.configuration()
+    read(write("config.gin", config))
+    assert list(map(repr, takes_anything())) == [repr(value)] * 2
+    assert reading.configuration() == config
+
+
 def test_every_reading_starts_anew(write):
     read(write("a.gin", "SEED = 1"))
     read()

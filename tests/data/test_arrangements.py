@@ -172,7 +172,7 @@ def test_rows_of_packed_examples():
 @pytest.mark.parametrize("arrangement", [PADDED, BUCKETED, PACKED])
 def test_an_example_that_is_too_long_is_an_error_not_a_cut(arrangement):
     step = arrangements.Step(2, 8, 4)
-    with pytest.raises(DataError, match="example 1: 9 tokens of inputs, .*raise inputs_length"):
+    with pytest.raises(DataError, match="example 1: 9 tokens of inputs, .*raise inputs in TASK"):
         arrangements.ArrangedBatches(Lengths([(8, 4), (9, 4)]), step, arrangement)(0)
 
 

@@ -71,6 +71,10 @@ def test_three_formats_one_result(write, letters, name, content, mark):
     assert examples.report.rows_read == 2 and examples.report.rows_skipped == 0
 
 
+def test_the_case_of_a_suffix_is_nothing(write, letters):
+    assert texts(load(task_of(write("text,label\na,0\n", "data.CSV")), letters)) == [("a", "0")]
+
+
 def test_templates_join_columns(write, letters):
     path = write('{"a b": "x", "n": 2.5, "ok": true, "nested": {"unused": [1]}}', "data.jsonl")
     task = FilesTask("t", {"train": path}, inputs="first: {a b} then {n}", targets="{ok}!")
@@ -146,6 +150,34 @@ def test_malformed_jsonl_rows(write, letters, row, message):
     rejects(write(f"{good}\n{row}\n{good}", "data.jsonl"), letters, message)
 
 
+@pytest.mark.parametrize(
+    "changes, flag",
+    [
+        ({"inputs": "{txt}!"}, "INPUTS"),
+        ({"targets": "y"}, "TARGETS"),
+        ({"id_column": "y"}, "ID_COLUMN"),
+    ],
+)
+@pytest.mark.parametrize(
+    "name, content",
+    [("data.tsv", HEADER + "g\tfine\t0"), ("data.jsonl", '{"text": 1, "label": 0}')],
+)
+def test_a_missing_column_names_the_flag_that_asks_for_it(
+    write, letters, name, content, changes, flag
+):
+    with pytest.raises(DataError, match=f"no column '(txt|y)'; found .*: change {flag}(;|$)"):
+        load(task_of(write(content, name), **changes), letters)
+
+
+def test_a_bad_row_that_ends_a_task_names_what_skips_it(write, letters):
+    path = write(HEADER + GOOD + "b\tx\t2\n")
+    advice = "change CLASS_LABELS or FilesTask.labels"
+    with pytest.raises(DataError, match=f"'2'; .*: {advice}; FilesTask.on_bad_row = 'skip' leaves"):
+        load(task_of(path, labels=LABELS), letters)
+    report = load(task_of(path, labels=LABELS, on_bad_row="skip"), letters).report
+    assert report.first_skipped[0].endswith(advice)
+
+
 def test_malformed_csv_rows(write, letters):
     rejects(
         write('text,label\na,b\n"x"y,z\nc,d\n', "data.csv"),
@@ -192,6 +224,8 @@ def test_a_file_without_one_usable_row_is_an_error(write, letters):
 def test_missing_files_and_splits_are_named(write, letters, tmp_path):
     with pytest.raises(DataError, match="task mail: no data file .*nowhere.tsv: check DATA_FILES"):
         load(task_of(tmp_path / "nowhere.tsv"), letters)
+    with pytest.raises(DataError, match="mail, split 'train': no data files: check DATA_FILES"):
+        load(FilesTask("mail", {"train": []}), letters)
     with pytest.raises(DataError, match="no split 'trian', only train; nearest: 'train'"):
         task_of("x").load("trian", letters, 8, 8)
 
@@ -234,6 +268,15 @@ def test_labels_that_the_vocabulary_cannot_tell_apart_are_refused(write, pocket)
         DataError, match="reads labels 'Polish' and 'polish' both as 'polish': change one"
     ):
         load(task_of(path, labels=("Polish", "polish")), pocket)
+
+
+def test_labels_that_would_be_cut_are_refused(write, letters):
+    task = task_of(write(HEADER + GOOD), labels=LABELS)
+    assert len(load(task, letters, targets_length=len("spam") + 1)) == 1
+    with pytest.raises(
+        DataError, match="label 'spam' has 5 tokens .* targets 4 in TASK_FEATURE_LENGTHS .* raise"
+    ):
+        load(task, letters, targets_length=len("spam"))
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import functools
 import json
 
 import pytest
@@ -29,10 +30,10 @@ def pocket() -> SentencePieceVocabulary:
     return SentencePieceVocabulary(POCKET, EXTRA_IDS)
 
 
-def register(
-    name, rows, *, metric_fns=(), postprocess_fn=None, eos=seqio.preprocessors.append_eos
-) -> None:
-    """A task of `rows` (dicts of text) in the byte vocabulary, registered anew."""
+def register(name, rows=(), *, metric_fns=(), postprocess_fn=None, source=None, first=()) -> None:
+    """A task of `rows` (dicts of text), or of a `source` that the steps `first` make into such, in
+    the byte vocabulary, registered anew.
+    """
 
     def dataset(split, shuffle_files, seed=None):
         return tf.data.Dataset.from_tensor_slices(
@@ -42,8 +43,8 @@ def register(
     seqio.TaskRegistry.remove(name)
     seqio.TaskRegistry.add(
         name,
-        source=seqio.FunctionDataSource(dataset, splits=["train"]),
-        preprocessors=[seqio.preprocessors.tokenize, eos],
+        source=source or seqio.FunctionDataSource(dataset, splits=["train"]),
+        preprocessors=[*first, seqio.preprocessors.tokenize, seqio.preprocessors.append_eos],
         output_features={
             side: seqio.Feature(seqio.ByteVocabulary(extra_ids=10))
             for side in ("inputs", "targets")
@@ -138,15 +139,36 @@ def test_a_cache_made_by_seqio_loads_as_it_was(tmp_path, pocket, monkeypatch):
     find_task("spam", MODULE).load("validation", pocket, 32, 4, cache_dir=tmp_path)
 
 
-def test_a_changed_task_is_read_again(tmp_path):
-    rows = [{"inputs": "a", "targets": "x"}]
-    register("changing", rows)
-    find_task("changing").load("train", BYTES, 8, 4, cache_dir=tmp_path)
-    register(
-        "changing", [{"inputs": "b", "targets": "x"}], eos=seqio.preprocessors.append_eos_after_trim
-    )
-    again = find_task("changing").load("train", BYTES, 8, 4, cache_dir=tmp_path)
-    assert again.fields[0]["inputs"] == "b"
+def test_a_source_that_is_a_function_is_not_cached(tmp_path, caplog):
+    for text in ("a", "b"):
+        register("changing", [{"inputs": text, "targets": "x"}])
+        read = find_task("changing").load("train", BYTES, 8, 4, cache_dir=tmp_path)
+        assert read.fields[0]["inputs"] == text
+    assert "changing is not kept in CACHE_DIR: nothing tells when its source, a Func" in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
+def suffixed(dataset, suffix, times=1):
+    return dataset.map(lambda line: {"inputs": line + times * suffix, "targets": line})
+
+
+@pytest.mark.parametrize("other, expected", [({"suffix": "b"}, "xb"), ({"times": 2}, "xaa")])
+def test_a_preprocessor_with_other_arguments_is_another(tmp_path, other, expected):
+    (tmp_path / "lines.txt").write_text("x\n")
+    source = seqio.TextLineDataSource({"train": str(tmp_path / "lines.txt")})
+    for arguments, text in (({}, "xa"), (other, expected)):
+        step = functools.partial(suffixed, **{"suffix": "a"} | arguments)
+        register("changing", source=source, first=[step])
+        read = find_task("changing").load("train", BYTES, 8, 4, cache_dir=tmp_path / "cache")
+        assert read.fields[0]["inputs"] == text
+
+
+def test_a_definition_is_the_same_in_every_process():
+    inner = functools.partial(suffixed, SEQIO_POCKET, {"of": [len, object()]}, suffix=None)
+    found = provider._definition(functools.partial(inner, times=2.5))
+    bound = [["'suffix'", "None"], ["'times'", "2.5"]]
+    arguments = ["SentencePieceVocabulary", [["'of'", ["len", "object"]]]]
+    assert found == ["suffixed", arguments, bound] == json.loads(json.dumps(found))
 
 
 def test_another_vocabulary_is_refused(pocket, letters):

@@ -98,6 +98,15 @@ def test_mixtures_of_mixtures(colours, text):
     }
 
 
+def test_a_mixture_draws_from_the_tasks_that_have_the_split(colours, text, caplog):
+    mixture = tasks.MixtureTask("both", {"text": text, "words": colours}, {"text": 3, "words": 1})
+    rows = mixture.rows("test", VOCABULARY, 24, 24)
+    assert {name.split("/")[0] for name in first_ids(rows, 50)} == {"words"}
+    assert "mixture both: without ['text']: no split 'test'" in caplog.text
+    with pytest.raises(DataError, match="mixture both: no member .* 'dev'; there are train, valid"):
+        mixture.rows("dev", VOCABULARY, 24, 24)
+
+
 def test_each_task_of_a_mixture_has_a_rate(colours):
     with pytest.raises(DataError, match="mixture both: .* one rate a task"):
         tasks.MixtureTask("both", {"words": colours}, {"word": 1})

@@ -107,7 +107,9 @@ def test_bad_utf8_and_missing_or_empty_files_are_named(tmp_path, letters):
     (tmp_path / "empty.txt").write_text("\n\n")
     with pytest.raises(DataError, match="no text in .*empty.txt"):
         load_tokens(tmp_path / "empty.txt", letters)
-    with pytest.raises(DataError, match="no text file .*nowhere.txt"):
+    with pytest.raises(DataError, match="no text files: check DATA_FILES"):
+        load_tokens([], letters)
+    with pytest.raises(DataError, match="no text file .*nowhere.txt: check DATA_FILES"):
         load_tokens(tmp_path / "nowhere.txt", letters)
 
 
@@ -177,5 +179,8 @@ def test_batches_of_text_have_the_examples_contract(objective):
 
 
 def test_too_little_text_is_an_error():
-    with pytest.raises(DataError, match="web: 4 tokens of text are less than one chunk of 5"):
+    message = (
+        "web: 4 tokens of text are less than one chunk of 5: .*DATA_FILES, .*TASK_FEATURE_LENG"
+    )
+    with pytest.raises(DataError, match=message):
         TextRows(stream(4), Whole(5), seed=0, name="web")

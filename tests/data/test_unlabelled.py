@@ -57,12 +57,36 @@ def test_rows_may_name_a_prompt(write):
         unlabelled.read_inputs(write("a.txt", b"a"), prompt_column="task")
 
 
+@pytest.mark.parametrize("name", ["inputs.txt", "inputs.json"])
+def test_lines_have_nothing_for_a_template(write, name):
+    path = write(name, b"red\n")
+    with pytest.raises(
+        DataError, match=f"INPUT_FILE .*{name} has no columns .* INPUTS '{{b}} {{a}}'"
+    ):
+        unlabelled.read_inputs(path, "{b} {a}")
+    with pytest.raises(DataError, match="no columns to put into INPUTS 'premise: {a}'"):
+        unlabelled.read_inputs("-", "premise: {a}")
+
+
+@pytest.mark.parametrize("inputs", ["inputs", "{inputs}", "text"])
+def test_lines_do_with_a_column_s_name_and_with_ids_of_their_own(write, inputs, caplog):
+    assert pairs(write("inputs.txt", b"red\n"), inputs, "key") == [("1", "red")]
+    assert "inputs.txt has no column ID_COLUMN 'key': an id is the line's number" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["a.TSV", "a.Csv", "a.JSONL"])
+def test_the_case_of_a_suffix_is_nothing(write, name):
+    content = b'{"inputs": "red"}\n' if name == "a.JSONL" else b"inputs\nred\n"
+    assert [text for _, text in pairs(write(name, content))] == ["red"]
+
+
 @pytest.mark.parametrize(
     "name, content, expected",
     [
         ("a.txt", b"good\n\xff\n", "a.txt, line 2: not UTF-8"),
         ("a.txt", b"", "a.txt: no inputs"),
-        ("a.tsv", b"text\nx\n", "no column 'inputs'; found 'text'"),
+        ("a.tsv", b"text\nx\n", "no column 'inputs'; found 'text': change INPUTS"),
+        ("a.jsonl", b'{"text": "x"}\n', "no column 'inputs'; found 'text': change INPUTS"),
         ("a.tsv", b"inputs\tb\nx\ty\nz\n", "a.tsv, row 3: 1 columns where the header has 2"),
         (
             "a.jsonl",
@@ -90,3 +114,11 @@ def test_examples_have_no_targets():
     np.testing.assert_array_equal(found.inputs[0], [*vocabulary.encode("ab"), 1])
     assert len(found.inputs[1]) == 4 and found.report.inputs_truncated == 1
     assert [list(found.targets[i]) for i in range(2)] == [[1], [1]]
+
+
+def test_a_missing_column_of_ids_or_prompts_names_what_to_change(write):
+    path = write("a.tsv", b"inputs\nx\n")
+    with pytest.raises(DataError, match="no column 'key'; found 'inputs': change ID_COLUMN"):
+        unlabelled.read_inputs(path, id_column="key")
+    with pytest.raises(DataError, match="no column 'task'.*: change infer.prompt_column"):
+        unlabelled.read_inputs(path, prompt_column="task")

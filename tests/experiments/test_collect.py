@@ -86,6 +86,18 @@ def test_rows_and_what_is_missing(plan, out):
     assert str(out / "ensembles/20--a-b-c/moved") in missing
 
 
+def test_what_was_learned_elsewhere_has_the_numbers_of_that_run(plan, out):
+    learned = '"a, b|c" = { learned_from = { length = "1" } }'
+    plan.file.write_text(plan.file.read_text().replace('"a, b|c" = {}', learned))
+    write_scores(out / "cells/20--a-b-c--0/evaluations/test", accuracy=58.0)
+    table, _ = collect.collect(plan_file.read(str(plan.file)), out)
+    rows = [row for row in table if row["method"] == "a, b|c" and row["seed"] == "0"]
+    assert [(row["length"], row["kept"], row["steps"]) for row in rows] == [
+        ("1", 163, 400),
+        ("20", 163, 400),
+    ]
+
+
 def test_the_table_reads_back(plan, out):
     table, _ = collect.collect(plan, out)
     collect.write_table(plan, table, out / "table.csv")

@@ -26,6 +26,7 @@ def test_the_newest_save_is_taken(run):
 
 def test_a_folder_with_nothing_in_it_hides_no_save(run):
     (run / "best").mkdir()
+    (run / "best" / f".{NAME}.0a1b").write_text("what a kill left")
     (run / "numpy_checkpoints/checkpoint_300").mkdir()
     assert learned.find_learned(run) == run / "numpy_checkpoints" / "checkpoint_100"
 

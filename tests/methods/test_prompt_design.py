@@ -143,7 +143,7 @@ def test_it_trains_nothing(bytes_model, task, tmp_path):
             task,
             model_dir=tmp_path,
             train_steps=1,
-            task_feature_lengths=LENGTHS,
+            task_feature_lengths={"inputs": 24, "targets": 8},
             batch_size=8,
             eval_period=None,
         )

@@ -9,6 +9,7 @@ import pytest
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import files
 from prompt_tuning.prompts import initializers
+from prompt_tuning.t5 import execution
 from tests import models
 
 UNIFORM = initializers.Uniform()
@@ -18,6 +19,12 @@ BOTH = soft_prompt.SoftPrompt(3, UNIFORM, decoder_length=2)
 @pytest.fixture(scope="module")
 def base():
     return models.tiny_model()
+
+
+def test_a_kernel_that_is_not_here_is_refused_for_prompts_by_row_too(base):
+    base = dataclasses.replace(base, execution=execution.Execution(attention="cudnn"))
+    with pytest.raises(ValueError, match="cudnn.*needs an NVIDIA GPU"):
+        BOTH.per_row(base, 4)
 
 
 def test_names_and_shapes_are_the_network_s_own(base):

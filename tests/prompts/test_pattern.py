@@ -45,7 +45,7 @@ def test_insertion_is_that_of_a_loop(case, shape):
     numbers = np.arange(batch * (columns + count) * int(np.prod(shape)), dtype=np.float32)
     numbers = numbers.reshape(batch, columns + count, *shape)
     x, rows = numbers[:, :columns], -numbers[:, columns:]
-    found = patterns.insert_rows(jnp.asarray(x), jnp.asarray(rows), jnp.asarray(positions))
+    found = prompts.insert_rows(jnp.asarray(x), jnp.asarray(rows), jnp.asarray(positions))
     expected = np.array([inserted(*example) for example in zip(x, rows, positions)], np.float32)
     np.testing.assert_array_equal(found, expected.reshape(found.shape))
 

@@ -4,6 +4,8 @@ import functools
 import importlib
 import json
 import pathlib
+import platform
+import resource
 import subprocess
 import sys
 
@@ -163,6 +165,18 @@ def test_ratios_say_how_much_faster_ours_is(load):
     assert load("common").ratios(rounds, "ours") == {
         "peer/ours": {"median": 2.0, "min": 2.0, "rounds": [2.667, 1.0]}
     }
+
+
+def test_the_machine_is_described_where_it_does_not_say_what_it_is(load, monkeypatch):
+    """As on macOS, whose memory is counted in bytes."""
+    common = load("common")
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    monkeypatch.delattr(common.os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(common.pathlib.Path, "exists", lambda path: False)
+    monkeypatch.setattr(common.sys, "platform", "darwin")
+    machine = common.machine()
+    assert machine["cpu"] == platform.machine() and machine["cores"] >= 1
+    assert common._peak_rss_mib() == pytest.approx(kib / 2**20, abs=1)
 
 
 def test_a_child_that_ends_is_named(load):

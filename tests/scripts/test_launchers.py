@@ -52,11 +52,17 @@ PRINTED = {
         "gcloud compute tpus queued-resources describe xxl --zone=us-west4-a --project=mine "
         "'--format=value(state.state)'"
     ],
-    f"{SLICE} install {PLACE} --bucket my-runs": [
+    f"{SLICE} install {PLACE} --bucket gs://my-runs": [
         *PACK,
         f"gcloud compute tpus tpu-vm scp {BUILD}/prompt_tuning.tar.gz xxl: --zone=us-west4-a "
         "--project=mine --worker=all",
-        f"{SSH} '--command=mkdir -p prompt_tuning && tar -xzf prompt_tuning.tar.gz -C prompt_tuning'",
+        shlex.join(
+            [
+                *SSH.split(),
+                "--command=mkdir -p prompt_tuning && find prompt_tuning -mindepth 1 -maxdepth 1 ! -name .venv "
+                "! -name runs -exec rm -rf {} + && tar -xzf prompt_tuning.tar.gz -C prompt_tuning",
+            ]
+        ),
         f"{SSH} '--command={WORKER} install'",
         f"{SSH} '--command={WORKER} mount my-runs'",
     ],
@@ -84,10 +90,12 @@ PRINTED = {
         f"xpk cluster create {XPK} --tpu-type=tpu7x-2x2x2 --num-slices=1 --reservation=ours",
         f"xpk storage attach runs {XPK} --type=gcsfuse --bucket=my-runs --size=1 "
         "--mount-point=/mnt/runs --readonly=false --auto-mount=true --no-prefetch-metadata "
-        "--mount-options=implicit-dirs,metadata-cache:ttl-secs:0,metadata-cache:negative-ttl-secs:0",
+        "--mount-options=implicit-dirs,metadata-cache:ttl-secs:0,metadata-cache:negative-ttl-secs:0,"
+        "write:enable-streaming-writes:false",
     ],
     f"{GKE} run {PLACE} --accelerator_type tpu7x-16 --workload rte -- python -m prompt_tuning.train": [
         *PACK,
+        f"rm -rf {BUILD}/prompt_tuning",
         f"mkdir -p {BUILD}/prompt_tuning",
         f"tar -xzf {BUILD}/prompt_tuning.tar.gz -C {BUILD}/prompt_tuning",
         f"xpk workload create {XPK} --workload=rte --tpu-type=tpu7x-16 "
@@ -96,7 +104,8 @@ PRINTED = {
     ],
     f"{GKE} state {PLACE}": [f"xpk workload list {XPK}"],
     f"{GKE} log {PLACE} --workload rte": [
-        "kubectl logs --selector=jobset.sigs.k8s.io/jobset-name=rte --all-containers --prefix --tail=20"
+        f"xpk workload list {XPK}",
+        "kubectl logs --selector=jobset.sigs.k8s.io/jobset-name=rte --all-containers --prefix --tail=20",
     ],
     f"{GKE} stop {PLACE} --workload rte": [f"xpk workload delete {XPK} --workload=rte"],
     f"{GKE} delete {PLACE}": [f"xpk cluster delete {XPK}"],
@@ -113,6 +122,7 @@ WRONG = {
     f"{SLICE} create {PLACE} --accelerator_type v9-8": "--runtime_version",
     f"{SLICE} create {PLACE} --accelerator_type tpu7x-16": "gke.sh",
     f"{SLICE} create {PLACE} --accelerator_type": "--accelerator_type has no value",
+    f"{SLICE} create {PLACE} --accelerator_type v6e-8 --spot=echo": "--spot=echo: expected true or false",
     f"{SLICE} state {PLACE} --zoned b": "--zoned",
     f"{SLICE} state {PLACE} extra": "extra",
     f"{SLICE} run {PLACE}": "the command",
@@ -131,7 +141,7 @@ def launch(tmp_path):
     record = tmp_path / "record"
     programs = tmp_path / "programs"
     programs.mkdir()
-    for name in ("gcloud", "xpk", "kubectl", "sbatch", "tar", "git", "mkdir"):
+    for name in ("gcloud", "xpk", "kubectl", "sbatch", "tar", "git", "mkdir", "rm"):
         (programs / name).write_text(
             f"#!{sys.executable} -IS\n"
             "import json, os, sys\n"

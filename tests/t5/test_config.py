@@ -36,6 +36,7 @@ def test_unknown_field_is_named_with_the_file_and_the_nearest():
         ("num_heads", 0),
         ("vocab_size", 2**31),
         ("relpos_buckets", 3),
+        ("relpos_max_distance", 16),
         ("activation", "swish"),
         ("dtype", "float16"),
         ("dropout_rate", 1.0),

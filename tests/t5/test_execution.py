@@ -1,6 +1,7 @@
 """However a network is computed, it computes the same; int8 kernels are what they stand for."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from prompt_tuning.t5 import attention
+from prompt_tuning.t5 import beam_search
 from prompt_tuning.t5 import decoding
 from prompt_tuning.t5 import execution
 from prompt_tuning.t5 import network
@@ -49,9 +51,12 @@ def test_scans_and_rematerialisation_change_nothing(policy, scan):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
 
 
-def test_a_scanned_network_decodes_the_same():
+@pytest.mark.parametrize(
+    "decode", [decoding.greedy, functools.partial(beam_search.beam_search, num_beams=3)]
+)
+def test_a_scanned_network_decodes_the_same(decode):
     found = [
-        decoding.greedy(model, parameters.unflatten(params), BATCH[0], 6)
+        decode(model, parameters.unflatten(params), BATCH[0], 6)
         for model, params in (executed(), executed(scan_layers=True))
     ]
     np.testing.assert_array_equal(found[0].tokens, found[1].tokens)

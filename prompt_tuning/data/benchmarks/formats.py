@@ -111,12 +111,10 @@ def _table(records: Iterator[list[str]], path: Path, header: Sequence[str] | Non
 def _dpr(text: str, path: Path, header: Sequence[str] | None) -> Numbered:
     """Four lines an example and a blank one; the row number is that of the first."""
     del header
-    lines = [line.strip() for line in text.split("\n")]
+    lines = [line.strip() for line in text.rstrip().split("\n")]
     for start in range(0, len(lines), len(_DPR_LINES)):
         block = dict(zip(_DPR_LINES, lines[start:]))
-        if not block["sentence"]:
-            return
-        if not block.get("answer") or block.get("blank"):
+        if not (block["sentence"] and block.get("answer")) or block.get("blank"):
             raise DataError(
                 f"{place(path, start + 1)}: expected a sentence, its pronoun, two candidates, the "
                 "right one, and a blank line"

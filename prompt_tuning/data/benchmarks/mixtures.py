@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 from prompt_tuning.data.benchmarks.benchmark import Benchmark
 from prompt_tuning.data.benchmarks.question_answering import MRQA_OUT_OF_DOMAIN
-from prompt_tuning.data.examples import DataError
 from prompt_tuning.data.metrics.super_glue import SUPER_GLUE_SCORES, super_glue_average
 from prompt_tuning.data.mixtures import MixedRows
 from prompt_tuning.data.tasks import MixtureTask
@@ -81,15 +80,6 @@ class BenchmarkMixture(MixtureTask):
 
     def rows(self, split: str, *args, **kwargs) -> MixedRows:
         """Rows of the members with a rate that have the split. Raises DataError if there are none."""
-        drawn = {
-            name: self.rates[name]
-            for name, task in self.tasks.items()
-            if split in task.splits and self.rates[name]
-        }
-        if not drawn:
-            raise DataError(
-                f"mixture {self.name}: no member to draw from has a split {split!r}; "
-                f"there are {', '.join(self.splits)}"
-            )
-        tasks = {name: self.tasks[name] for name in drawn}
-        return MixtureTask(self.name, tasks, drawn).rows(split, *args, **kwargs)
+        rates = {name: rate for name, rate in self.rates.items() if rate}
+        tasks = {name: self.tasks[name] for name in rates}
+        return MixtureTask(self.name, tasks, rates).rows(split, *args, **kwargs)

@@ -16,6 +16,7 @@ from prompt_tuning.data.vocabulary import Vocabulary
 
 Prediction = Mapping[str, Any]  # an example's fields and "prediction"
 Lines = Callable[[Results], Iterable[dict]]
+_OUTER_FIRST = ("paragraph", "passage", "question", "query", "answer")
 
 
 class Sheet(NamedTuple):
@@ -50,7 +51,9 @@ class Sheet(NamedTuple):
 
 def _position(prediction: Prediction) -> tuple[int, ...]:
     idx = prediction["idx"]
-    return tuple(idx.values()) if isinstance(idx, Mapping) else (idx,)
+    if not isinstance(idx, Mapping):
+        return (idx,)
+    return tuple(idx[key] for key in _OUTER_FIRST if key in idx)  # TFDS has the keys by alphabet
 
 
 def _chosen(results: Results) -> list[int]:

@@ -7,7 +7,8 @@ Tasks that this project defines are in the other files of this folder.
 import functools
 import hashlib
 import importlib
-from collections.abc import Collection, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import seqio
@@ -15,11 +16,14 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from prompt_tuning.data.examples import DataError, Examples, Report, examples_from_tokens
+from prompt_tuning.data.paths import PathLike
 from prompt_tuning.data.tables import nearest
 from prompt_tuning.data.tasks import ExamplesTask, MixtureTask, Task
 from prompt_tuning.data.vocabulary import ByteVocabulary, Vocabulary, sentencepiece_fingerprint
 
+log = logging.getLogger(__name__)
 _SIDES = ("inputs", "targets")
+_KNOWN_SOURCES = (seqio.TfdsDataSource, seqio.FileDataSource)  # of which `_sources` tells a change
 
 
 def find_task(name: str, module: str | None = None) -> Task:
@@ -82,10 +86,31 @@ class SeqioTask(ExamplesTask):
                     f"the model reads {vocabulary.name}"
                 )
 
+    def load(
+        self,
+        split: str,
+        vocabulary: Vocabulary,
+        inputs_length: int,
+        targets_length: int,
+        cache_dir: PathLike | None = None,
+    ) -> Examples:
+        """As any task's, but without the cache where nothing tells when the source has changed."""
+        source = self._task.source
+        if cache_dir is not None and not isinstance(source, _KNOWN_SOURCES):
+            log.warning(
+                "task %s is not kept in CACHE_DIR: nothing tells when its source, a %s, has changed",
+                self.name,
+                type(source).__name__,
+            )
+            cache_dir = None
+        return super().load(split, vocabulary, inputs_length, targets_length, cache_dir)
+
     def identity(self, split: str) -> dict[str, object]:
-        """The names of preprocessors, and the source's name and version or its files' hashes."""
+        """The names of preprocessors with what partials give them, and the source's name and version
+        or its files' hashes.
+        """
         return {
-            "definition": [_function_name(step) for step in self._task.preprocessors],
+            "definition": [_definition(step) for step in self._task.preprocessors],
             "sources": _sources(self._task.source, split),
         }
 
@@ -162,7 +187,9 @@ def _fingerprint(vocabulary: seqio.Vocabulary) -> str | None:
 
 
 def _sources(source: seqio.DataSource, split: str) -> list:
-    """What tells a changed source: a TFDS name with version, or the hashes of files."""
+    """What tells a changed source: a TFDS name with version, or the hashes of files; of others
+    nothing.
+    """
     if isinstance(source, seqio.TfdsDataSource):
         return [source.tfds_dataset.name]
     if isinstance(source, seqio.FileDataSource):
@@ -173,6 +200,20 @@ def _sources(source: seqio.DataSource, split: str) -> list:
 def _hash(path: str) -> str:
     with tf.io.gfile.GFile(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
+
+
+def _definition(value: object) -> object:
+    """What JSON can keep of a preprocessor or an argument of one: of a partial what it binds, of
+    plain values all, of anything else the name.
+    """
+    if isinstance(value, functools.partial):
+        return [_definition(part) for part in (value.func, value.args, value.keywords)]
+    if isinstance(value, Mapping):
+        return [[repr(key), _definition(item)] for key, item in value.items()]
+    if isinstance(value, list | tuple):
+        return [_definition(item) for item in value]
+    plain = value is None or isinstance(value, bool | int | float | str | bytes)
+    return repr(value) if plain else _function_name(value)
 
 
 def _function_name(function: object) -> str:

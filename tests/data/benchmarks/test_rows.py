@@ -144,9 +144,17 @@ def test_dpr_s_blocks_must_be_whole(write):
     folder = write("DPR/train.c.txt", "S.\nit\na,b\na\n\nT.\nhe\n")
     with pytest.raises(DataError, match=r"train.c.txt, row 6: expected a sentence, its pronoun"):
         texts("dpr_v001_simple", "train", folder)
+    folder = write("DPR/train.c.txt", "S.\nit\na,b\na\n\n\nT.\nhe\nc,d\nc\n")
+    with pytest.raises(DataError, match=r"train.c.txt, row 6: expected a sentence, its pronoun"):
+        texts("dpr_v001_simple", "train", folder)
     folder = write("DPR/train.c.txt", "S.\nit\na,b\nc\n\n")
     with pytest.raises(DataError, match="row 1: unknown label 'c'; there are a, b"):
         texts("dpr_v001_simple", "train", folder)
+
+
+def test_blank_lines_at_the_end_of_dpr_s_files_are_nothing(write):
+    folder = write("DPR/train.c.txt", "S it.\nit\na,b\na\n\nT he.\nhe\nc,d\nc\n\n \n\n")
+    assert len(texts("dpr_v001_simple", "train", folder)) == 2
 
 
 def table(name: str, **changes) -> Benchmark:

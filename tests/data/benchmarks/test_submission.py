@@ -87,11 +87,13 @@ def test_record_says_the_answer_by_query():
     ]
 
 
-def test_multirc_is_nested_by_paragraph_and_question():
-    options = [(0, 0, 0, "True"), (0, 0, 1, "False"), (0, 1, 2, "True"), (1, 2, 3, "False")]
+@pytest.mark.parametrize("keys", ["paragraph question answer", "answer paragraph question"])
+def test_multirc_is_nested_by_paragraph_and_question(keys):
+    """Whatever the order of an idx's keys: TFDS has them by alphabet."""
+    options = [(0, 0, 0, "True"), (0, 0, 1, "False"), (0, 1, 0, "True"), (1, 2, 0, "False")]
     rows = [
-        row({"paragraph": p, "question": q, "answer": a}, prediction)
-        for p, q, a, prediction in options
+        row({key: {"paragraph": p, "question": q, "answer": a}[key] for key in keys.split()}, said)
+        for p, q, a, said in options
     ]
     shuffled = [rows[i] for i in (1, 3, 0, 2)]  # as TFDS stores them
     assert lines("MultiRC.jsonl", *shuffled) == lines("MultiRC.jsonl", *rows)
@@ -101,12 +103,12 @@ def test_multirc_is_nested_by_paragraph_and_question():
             "passage": {
                 "questions": [
                     {"idx": 0, "answers": [{"idx": 0, "label": 1}, {"idx": 1, "label": 0}]},
-                    {"idx": 1, "answers": [{"idx": 2, "label": 1}]},
+                    {"idx": 1, "answers": [{"idx": 0, "label": 1}]},
                 ]
             },
         },
         {
             "idx": 1,
-            "passage": {"questions": [{"idx": 2, "answers": [{"idx": 3, "label": 0}]}]},
+            "passage": {"questions": [{"idx": 2, "answers": [{"idx": 0, "label": 0}]}]},
         },
     ]
