@@ -80,9 +80,8 @@ def _mappings_in_order() -> Iterator[None]:
     """Gin writes values by pprint, which sorts a mapping's keys; their order means something here."""
     original = gin.config.pprint
     in_order = functools.partial(pprint.pformat, sort_dicts=False)
-    gin.config.pprint = types.SimpleNamespace(
-        pformat=in_order
-    )  # of gin alone, not of all of pprint
+    # Its name for the module, so that nobody else's pprint changes.
+    gin.config.pprint = types.SimpleNamespace(pformat=in_order)
     try:
         yield
     finally:
