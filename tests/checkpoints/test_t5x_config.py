@@ -43,9 +43,9 @@ def test_shapes_tell_the_model(config):
 
 def test_shapes_win_over_what_is_given():
     shapes = parameters.expected_shapes(models.tiny_config())
-    given = models.tiny_config(d_model=8, tied_logits=True, relpos_max_distance=9)
+    given = models.tiny_config(d_model=8, tied_logits=True, relpos_max_distance=19)
     found = t5x_config.infer_config(shapes, given, "here")
-    assert found == models.tiny_config(relpos_max_distance=9)
+    assert found == models.tiny_config(relpos_max_distance=19)
     assert given.differences(found) == [
         "d_model: expected 8, found 16",
         "tied_logits: expected True, found False",

@@ -107,7 +107,7 @@ def test_a_fingerprint_tells_models_apart_and_nothing_else(model):
         if name.startswith("decoder/layers_1/") or name.endswith(looked_at):
             changed = dataclasses.replace(model, params=params | {name: x + 0.125})
             assert changed.fingerprint != same, name
-    for change in (dict(relpos_max_distance=9), dict(activation="relu")):
+    for change in (dict(relpos_max_distance=19), dict(activation="relu")):
         config = dataclasses.replace(model.config, **change)
         assert dataclasses.replace(model, config=config).fingerprint != same
     used = dataclasses.replace(model.config, dtype="bfloat16", dropout_rate=0.1)

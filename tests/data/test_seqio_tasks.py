@@ -69,11 +69,12 @@ def test_both_providers_give_the_same_shipped_tasks(name, pocket):
 
 
 def test_rows_are_those_that_seqio_gives_where_eos_follows_the_trim(pocket):
+    task = find_task("spam", MODULE)  # makes it known to seqio, too
     lengths = {"inputs": 20, "targets": 4}
     expected = seqio.get_mixture_or_task("spam").get_dataset(
         lengths, split="validation", shuffle=False
     )
-    examples = find_task("spam", MODULE).load("validation", pocket, 20, 4)
+    examples = task.load("validation", pocket, 20, 4)
     assert examples.report.inputs_truncated > 0
     for i, row in enumerate(expected.as_numpy_iterator()):
         assert row["inputs"].tolist() == examples.inputs[i].tolist()
