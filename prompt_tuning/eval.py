@@ -11,10 +11,9 @@ import pathlib
 
 import jax
 
-from prompt_tuning import train
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import tasks
-from prompt_tuning.data.examples import feature_lengths
+from prompt_tuning.data.examples import check_positive, feature_lengths
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import ensemble
 from prompt_tuning.evaluation import evaluator
@@ -73,7 +72,7 @@ def evaluate(
     Raises OSError before anything is computed if nothing can be written in `output_dir`, and later
     if a file cannot: what it held before is still there.
     """
-    train.check_positive("evaluate", max_examples=max_examples)
+    check_positive("evaluate", max_examples=max_examples)
     writers.check_folder(output_dir, "EVAL_OUTPUT_DIR")
     if jax.process_index() == 0:
         reports.check_folder(output_dir, "EVAL_OUTPUT_DIR")

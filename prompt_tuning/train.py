@@ -94,7 +94,7 @@ def train(
       runs.SaveError: a save cannot be written; the one before it stays.
     """
     inputs_length, targets_length = data_examples.feature_lengths(task_feature_lengths)
-    check_positive(
+    data_examples.check_positive(
         "train",
         train_steps=train_steps,
         batch_size=batch_size,
@@ -168,13 +168,6 @@ def train(
             configuration=configuration,
             task_name=task.name,
         )
-
-
-def check_positive(entry_point: str, **arguments: int | None) -> None:
-    """Raises ValueError where an argument that counts something does not."""
-    for name, value in arguments.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{entry_point}.{name} must be at least 1, found {value}.")
 
 
 def optimizer_or_default(

@@ -95,6 +95,19 @@ def test_evaluation_of_the_best_gives_the_runs_own_score(finished, base, task, t
     assert set(rows[0]) == {"id", "inputs", "targets", "prediction", "score"}
 
 
+def test_no_examples_cannot_be_evaluated(base, task, tmp_path):
+    with pytest.raises(ValueError, match="evaluate.max_examples must be at least 1, found 0"):
+        evaluation.evaluate(
+            base,
+            soft_prompt.SoftPrompt(4),
+            task,
+            output_dir=tmp_path / "eval",
+            task_feature_lengths=LENGTHS,
+            max_examples=0,
+        )
+    assert not (tmp_path / "eval").exists()
+
+
 def test_another_part_goes_on_where_the_first_stopped(finished, base, task, tmp_path):
     _, whole = finished
     run(base, task, tmp_path, train_steps=3)

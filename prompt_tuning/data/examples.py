@@ -118,6 +118,13 @@ def feature_lengths(lengths: Mapping[str, int]) -> tuple[int, int]:
     return lengths["inputs"], lengths["targets"]
 
 
+def check_positive(where: str, **arguments: int | None) -> None:
+    """Raises ValueError where an argument that counts something does not; None counts nothing."""
+    for name, value in arguments.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{where}.{name} must be at least 1, found {value}.")
+
+
 def examples_from_text(
     ids: Sequence[str],
     fields: Sequence[dict],

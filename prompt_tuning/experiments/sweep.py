@@ -162,7 +162,7 @@ def train_together(
       loop.Interrupted: Ctrl-C or SIGTERM came, and everything is saved.
     """
     _check_members(members)
-    train.check_positive(
+    data_examples.check_positive(
         "sweep",
         train_steps=train_steps,
         batch_size=batch_size,

@@ -135,11 +135,10 @@ class MultiHeadAttention(nn.Module):
             and self._few(queries_in_all or queries.shape[1], keys.shape[1], d_model)
         ):
             # <q, Wk e> is <Wk' q, e>, and a weighted sum of Wv e is Wv of the weighted sum of e.
-            kernels = self._once(
-                KERNELS, lambda: (to_key.by_head(), to_value.by_head()), first_step
-            )
-            query = to_key.pull_back(query, kernels[0])
-            value_of_sums = functools.partial(to_value.push_sums, kernel=kernels[1])
+            by_head = lambda: (to_key.by_head(), to_value.by_head())
+            key_kernel, value_kernel = self._once(KERNELS, by_head, first_step)
+            query = to_key.pull_back(query, key_kernel)
+            value_of_sums = functools.partial(to_value.push_sums, kernel=value_kernel)
             key = value = keys[:, None].astype(self.dtype)
         elif cache_index is None:
             key, value = to_key(keys), to_value(keys)

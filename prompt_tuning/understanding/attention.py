@@ -72,8 +72,7 @@ class AttentionMass:
                 f"Attention is looked at over examples of one task, found the {type(task).__name__} "
                 f"{task.name}: name a task that has inputs and targets."
             )
-        if max_examples is not None and max_examples < 1:
-            raise ValueError(f"max_examples must be at least 1, found {max_examples}.")
+        data_examples.check_positive("AttentionMass", max_examples=max_examples)
         layout = sharding.Layout()
         self._mesh = layout.mesh()
         sharding.check_batch_size(batch_size, 1, self._mesh)

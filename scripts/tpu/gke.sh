@@ -14,7 +14,8 @@
 #   delete                      the cluster; what is in the bucket stays
 #
 # TYPE: v5litepod-16, v5p-16, v6e-16, tpu7x-16, or with a topology, such as tpu7x-2x2x2. A job whose hosts
-# are preempted is started again, and goes on from its last save; one that ends with 1 or 2 is not (xpk). --dry_run prints the commands and runs none.
+# are preempted is started again, and goes on from its last save; xpk does not start one that ends with 1 or
+# 2 again. --dry_run prints the commands and runs none.
 set -euo pipefail
 # shellcheck source=scripts/launching.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../launching.sh"

@@ -115,6 +115,11 @@ def test_the_command_line_reports(model_folder):
     assert ran.stdout.count("== ") == 2 and "all-reduce among 4" in ran.stdout
 
 
+def test_a_device_is_a_chip_of_v4_too():
+    _, devices = chips.slice_of("v4:2x2x2")
+    assert sharding.Layout().mesh(devices).size == 8
+
+
 def test_unknown_slices_are_named():
     for topology in ("v9x:2x2", "v5e"):
         with pytest.raises(ValueError, match=f"TOPOLOGY must be one of .*v5e:4x4.*{topology}"):
