@@ -115,6 +115,7 @@ def test_the_command_line_reports(model_folder):
     assert ran.stdout.count("== ") == 2 and "all-reduce among 4" in ran.stdout
 
 
+@needs_compiler
 def test_a_device_is_a_chip_of_v4_too():
     _, devices = chips.slice_of("v4:2x2x2")
     assert sharding.Layout().mesh(devices).size == 8
