@@ -24,6 +24,7 @@ from prompt_tuning.training import interrupt
 from prompt_tuning.training import loop
 
 FAILED = 1
+LOST = os.EX_TEMPFAIL  # what scripts/tpu/gke.sh has started again
 SECONDS_TO_MEET = 20
 SECONDS_TO_FAIL_ALIKE = 3
 SECONDS_TO_MISS = 30  # how long a machine may stall before the others take its process for dead
@@ -31,10 +32,17 @@ HINT = (
     "Give --coordinator_address, --num_processes and --process_id, or --num_processes 1 alone if "
     "this process runs by itself."
 )
+NOT_ASKED = (
+    "Warning: this process runs by itself, as would any other of its Kubernetes Indexed Job: JAX finds "
+    "them by the package kubernetes, which is missing (pip install 'jax[k8s]'). If there is no other, "
+    "--num_processes 1 says so."
+)
 LAST_WORD = (
     "another process of this run died, or this one was killed or failed as told above. Start all of "
     "them again: training goes on from its last save."
 )
+# Of what JAX meets in a program, what it would meet again.
+LASTING = "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED"
 SAYS_IT = "import sys; sys.stdin.read() or print(sys.argv[1], file=sys.stderr)"
 METADATA = "computeMetadata/v1/instance/attributes"  # of a TPU machine, on Google's own server
 
@@ -106,6 +114,8 @@ def which() -> str:
 def ending_together() -> Iterator[None]:
     """Ends a process that fails there and then, where it is one of several.
 
+    Its exit code is LOST if that may come of another process that is gone.
+
     An ordinary end would wait for the others, and they for this one. JAX notices that it is gone,
     and ends them too: at once if it was the first, else after SECONDS_TO_MISS. It aborts them from
     C++, in whatever they wait for, with lines about heartbeats and a stack; LAST_WORD comes below.
@@ -117,22 +127,25 @@ def ending_together() -> Iterator[None]:
     except BaseException as error:
         if not jax.distributed.is_initialized():
             raise
+        by_jax = _by_jax(error)
         if not isinstance(error, SystemExit):
             traceback.print_exc()
-        elif not _comes_from_jax(error):
+        elif by_jax is None:
             _take_back_last_word()
         sys.stdout.flush()
         sys.stderr.flush()
         if is_first():
             time.sleep(SECONDS_TO_FAIL_ALIKE)  # what is wrong everywhere is said everywhere
+        if by_jax is not None and not str(by_jax).startswith(LASTING):
+            os._exit(LOST)
         os._exit(error.code if isinstance(error, SystemExit) else FAILED)
 
 
-def _comes_from_jax(error: BaseException | None) -> bool:
-    """Whether it may tell of another process: whatever computes or saves loses it in its own way."""
+def _by_jax(error: BaseException | None) -> BaseException | None:
+    """JAX's error behind this one: whatever computes or saves loses a process in its own way."""
     while error and not isinstance(error, jax.errors.JaxRuntimeError):
         error = error.__cause__ or error.__context__
-    return error is not None
+    return error
 
 
 def _leave_last_word() -> None:
@@ -165,8 +178,10 @@ def _started_by() -> str | None:
         return "this Open MPI job"
     if _number("MEGASCALE_NUM_SLICES") > 1 or _shares_tpu():
         return "this TPU slice"
-    if "JOB_COMPLETION_INDEX" in os.environ and importlib.util.find_spec("kubernetes"):
-        return "this Kubernetes job"
+    if "JOB_COMPLETION_INDEX" in os.environ:
+        if importlib.util.find_spec("kubernetes"):
+            return "this Kubernetes job"
+        print(NOT_ASKED, file=sys.stderr)
     return None
 
 

@@ -14,8 +14,8 @@
 #   delete                      the cluster; what is in the bucket stays
 #
 # TYPE: v5litepod-16, v5p-16, v6e-16, tpu7x-16, or with a topology, such as tpu7x-2x2x2. A job whose hosts
-# are preempted is started again, and goes on from its last save; xpk does not start one that ends with 1 or
-# 2 again. --dry_run prints the commands and runs none.
+# are preempted or lost is started again, and goes on from its last save; xpk does not start one that ends
+# with 1 or 2 again. --dry_run prints the commands and runs none.
 set -euo pipefail
 # shellcheck source=scripts/launching.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../launching.sh"
@@ -24,6 +24,7 @@ name='' zone='' project='' accelerator_type='' spot=false reservation='' bucket=
 workload='' base_docker_image=python:3.12 lines=20
 tree="$project_root/build/prompt_tuning"
 RESTARTS=50
+LOST=75 # the exit code of a process that lost another, prompt_tuning/cli/cluster.py
 
 create() {
   local capacity=--on-demand
@@ -46,6 +47,7 @@ start() {
   run tar -xzf "$archive" -C "$tree"
   run xpk workload create "${cluster[@]}" --workload="$workload" --tpu-type="$accelerator_type" \
     --base-docker-image="$base_docker_image" --script-dir="$tree" --max-restarts="$RESTARTS" \
+    --restart-on-exit-codes="$LOST" \
     --command="pip install --quiet '.[tpu]' && $(quoted "${command[@]}")"
 }
 

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -89,9 +90,12 @@ def test_a_process_without_others_joins_nothing(joined, environment):
     assert joined(**environment) == []
 
 
-def test_a_kubernetes_job_that_jax_cannot_ask_about_is_left_alone(joined, monkeypatch):
+def test_a_kubernetes_job_that_jax_cannot_ask_about_is_left_alone(joined, monkeypatch, capsys):
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
     assert joined(JOB_COMPLETION_INDEX="0") == []
+    assert "jax[k8s]" in capsys.readouterr().err
+    assert joined("--num_processes=1", JOB_COMPLETION_INDEX="0") == []
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
@@ -209,6 +213,30 @@ def test_what_is_wrong_with_one_process_ends_both_with_a_message(tmp_path, train
     assert not (tmp_path / "run" / "best").exists()
 
 
+GONE = jax.errors.JaxRuntimeError("UNKNOWN: Gloo: connection closed by peer")
+FULL = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+
+@pytest.mark.parametrize(
+    "error, cause, code",
+    [
+        (GONE, None, cluster.LOST),
+        (SystemExit(1), GONE, cluster.LOST),  # what a command made of it
+        (FULL, None, 1),
+        (SystemExit(1), FULL, 1),
+        (RuntimeError("a bug"), None, 1),
+        (SystemExit(2), ValueError("a wrong flag"), 2),
+    ],
+)
+def test_the_exit_code_tells_a_lost_process(monkeypatch, error, cause, code):
+    monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(cluster, "SECONDS_TO_FAIL_ALIKE", 0)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit) as ended, cluster.ending_together():
+        raise error from cause
+    assert ended.value.code == code
+
+
 def saved_steps(run):
     return [int(path.name) for path in (run / "checkpoints").glob("*") if path.name.isdigit()]
 
@@ -236,7 +264,7 @@ def test_one_of_two_dies_the_other_ends_with_a_word_and_both_go_on(tmp_path, tra
             both[killed].kill()
             written, code = end(both[survivor])
         assert written.splitlines()[-1] == f"Error (process {survivor} of 2): {cluster.LAST_WORD}"
-        assert code != 0
+        assert code in (cluster.LOST, -signal.SIGABRT)  # as it is itself told, or JAX
         before = max(saved_steps(run))
     with started(command, [], []) as both:
         assert [end(process)[1] for process in both] == [0, 0]

@@ -13,6 +13,8 @@ import hypothesis
 from hypothesis import strategies as st
 import pytest
 
+from prompt_tuning.cli import cluster
+
 ROOT = pathlib.Path(__file__).parents[2]
 SCRIPTS = sorted(
     str(path.relative_to(ROOT))
@@ -100,6 +102,7 @@ PRINTED = {
         f"tar -xzf {BUILD}/prompt_tuning.tar.gz -C {BUILD}/prompt_tuning",
         f"xpk workload create {XPK} --workload=rte --tpu-type=tpu7x-16 "
         f"--base-docker-image=python:3.12 --script-dir={BUILD}/prompt_tuning --max-restarts=50 "
+        f"--restart-on-exit-codes={cluster.LOST} "
         r"'--command=pip install --quiet '\''.[tpu]'\'' && python -m prompt_tuning.train'",
     ],
     f"{GKE} state {PLACE}": [f"xpk workload list {XPK}"],
