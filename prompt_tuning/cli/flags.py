@@ -112,6 +112,8 @@ def parse(arguments: Sequence[str], program: str, description: str) -> Flags:
     _check_cluster(parser, known)
     for name in ("tfds_data_dir", "topology"):
         if (value := getattr(known, name)) is not None:
+            if not value.strip():
+                parser.error(f"--{name} has no value: give it one, or leave it out")
             bindings.append(f"{GIN_PREFIX}{name.upper()}={value!r}")
     return Flags(
         gin_files=known.gin_file,

@@ -60,6 +60,7 @@ def test_a_process_may_say_that_it_is_alone():
         ("--dry_rn", "no flag --dry_rn; did you mean --dry_run?"),
         ("runs/x.gin", "no flag runs/x.gin"),
         ("--gin.SEED", "--gin.SEED has no value: write --gin.SEED=VALUE"),
+        ("--topology=", "--topology has no value"),
         (
             "--gin.MODEL_DIR=",
             """--gin.MODEL_DIR has no value: write --gin.MODEL_DIR=VALUE, or --gin.MODEL_DIR='""'""",
