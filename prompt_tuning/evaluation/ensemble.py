@@ -54,14 +54,15 @@ class EnsemblePredictor:
             yield combined | {"members": [answer["prediction"] for answer in asked]}
 
 
-def check_decoder(combine: Combine, decoder: decoders.Decoder) -> None:
-    """Raises ValueError where the decoder does not give what `combine` needs."""
+def check_decoder(combine: Combine, task_name: str, decoder: decoders.Decoder) -> None:
+    """Raises ValueError where the task's decoder does not give what `combine` needs."""
     # What a configuration names comes wrapped.
     needs_labels = inspect.unwrap(combine) is inspect.unwrap(mean_log_probability)
     if needs_labels and not decoder.ranks_labels:
         raise ValueError(
-            "An ensemble by mean log-probability needs that of every label: set DECODER = "
-            f"@RankLabels(), found {decoder}."
+            "An ensemble by mean log-probability needs that of every label, but task "
+            f"{task_name} is decoded by {decoder}: set DECODER = @RankLabels(), or, of a task without "
+            "labels, ENSEMBLE = @majority_vote."
         )
 
 

@@ -111,8 +111,6 @@ class Evaluator:
           DataError: the data is missing or malformed.
           ValueError: the decoder or the ensemble cannot do this task.
         """
-        if members is not None:
-            ensemble.check_decoder(members.combine, options.decoder)
         self._model, self._vocabulary, self._options = model, base.vocabulary, options
         self._task = task
         self._members, self._predictors = members, {}
@@ -170,6 +168,8 @@ class Evaluator:
         options = self._options
         labels = task.label_texts if options.decoder.ranks_labels else None
         decoder = options.decoder if labels or not options.decoder.ranks_labels else WITHOUT_LABELS
+        if self._members is not None:
+            ensemble.check_decoder(self._members.combine, task.name, decoder)
         if decoder is not options.decoder:
             log.warning("Task %s has no labels to rank: decoded by %s.", task.name, decoder)
         key = None if labels is None else tuple(labels)

@@ -46,6 +46,11 @@ def adapt(model: weights.FrozenModel, method: methods.Method, learned: Path | No
         method that trains nothing.
     """
     if not method.trainable:
+        if learned is not None:
+            raise ValueError(
+                f"{type(method).__name__} learns nothing, found PROMPT_FILE {learned}: leave it out, or set "
+                "METHOD to the one that wrote it."
+            )
         added = method.initial(
             model, jax.random.key(0)
         )  # which draws nothing, as nothing is trained
@@ -99,13 +104,18 @@ def find_learned(path: Path) -> pathlib.Path:
         raise FileNotFoundError(
             f"PROMPT_FILE: there is no {path}. Give a prompt file, or the MODEL_DIR of a run."
         )
-    saves = [
-        save
-        for save in path.glob("numpy_checkpoints/checkpoint_*")
-        if save.name.split("_")[1].isdigit()
-    ]
-    saves.sort(key=lambda save: int(save.name.split("_")[1]), reverse=True)
-    return next((save for save in [path / "best", *saves] if _holds_files(save)), path)
+    newest_first = reversed(saves(path).values())
+    return next((save for save in [path / "best", *newest_first] if _holds_files(save)), path)
+
+
+def saves(model_dir: Path) -> dict[int, pathlib.Path]:
+    """What a run wrote as it went, by step in rising order; of T5X's runs too."""
+    found = {
+        int(save.name.split("_")[1]): save
+        for save in pathlib.Path(model_dir).glob("numpy_checkpoints/checkpoint_*")
+        if save.name.split("_")[1].isdigit() and _holds_files(save)
+    }
+    return dict(sorted(found.items()))
 
 
 def _holds_files(folder: pathlib.Path) -> bool:

@@ -4,15 +4,17 @@ The network, the loop, evaluation and checkpoints know a method only through
 this class. A new method is a new file with a subclass.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
 import pathlib
 from typing import ClassVar
 
 import jax
+from jaxtyping import Array, Float
 
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import packing
+from prompt_tuning.prompts import files
 from prompt_tuning.t5 import hooks as points
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
@@ -105,6 +107,25 @@ class Method:
         """The network with this method's modules in place."""
         base.execution.check(base.config.compute_dtype)
         return network.T5(base.config, self.hooks(base), base.execution)
+
+
+def first_rows(
+    initializer: Callable,
+    base: weights.FrozenModel,
+    key: jax.Array,
+    rows: int,
+    otherwise: str | None = None,
+    any_base_model: bool = False,
+) -> Float[Array, "P D"]:
+    """First values of a prompt's P rows (prompts/initializers.py).
+
+    Raises ValueError where they are read from a prompt of another base model, unless `any_base_model`;
+    `otherwise` as in `check_base`.
+    """
+    for path in () if any_base_model else getattr(initializer, "prompt_files", ()):
+        check_base(base, files.read_prompts(path).about, f"PROMPT_FILE {path}", otherwise)
+    shape = rows, base.config.d_model
+    return initializer(key, shape, table=base.table, vocabulary=base.vocabulary)
 
 
 def check_base(

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.methods import added
+from prompt_tuning.methods import method
 from prompt_tuning.prompts import files
 from prompt_tuning.prompts import initializers
 from prompt_tuning.prompts import pattern as patterns
@@ -121,8 +122,7 @@ class PTuning(added.Added):
         groups = patterns.parse(self.pattern, "PTuning.pattern")
         shape = sum(count for count, _ in groups), base.config.d_model
         if self.reparameterization == "none":
-            start = self.initializer(key, shape, table=base.table, vocabulary=base.vocabulary)
-            return {PROMPT: start}
+            return {PROMPT: method.first_rows(self.initializer, base, key, shape[0])}
 
         @jax.jit
         def made(key):

@@ -18,6 +18,8 @@ from prompt_tuning.t5 import hooks as points
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
 
+ANY_BASE_MODEL = "SoftPrompt.any_base_model = True"  # lets prompts of another be read
+
 
 @dataclasses.dataclass(frozen=True)
 class SoftPrompt(method.Method):
@@ -92,12 +94,10 @@ class SoftPrompt(method.Method):
         }
 
     def initial(self, base: weights.FrozenModel, key: jax.Array) -> parameters.Flat:
-        for path in getattr(self.initializer, "prompt_files", ()):
-            self._check_base(base, files.read_prompts(path).about, path)
         keys = jax.random.split(key, 2)
         return {
-            files.parameter(stack): self.initializer(
-                key, (length, base.config.d_model), table=base.table, vocabulary=base.vocabulary
+            files.parameter(stack): method.first_rows(
+                self.initializer, base, key, length, ANY_BASE_MODEL, self.any_base_model
             )
             for key, (stack, length) in zip(keys, self._lengths().items())
         }
@@ -127,7 +127,8 @@ class SoftPrompt(method.Method):
             files.check_prompt(
                 found.arrays[files.parameter(stack)], path, length, base.config.d_model
             )
-        self._check_base(base, found.about, path)
+        if not self.any_base_model:
+            method.check_base(base, found.about, f"PROMPT_FILE {path}", ANY_BASE_MODEL)
         location = found.about.get("location", self.location)
         if location != self.location:
             raise ValueError(
@@ -135,10 +136,3 @@ class SoftPrompt(method.Method):
                 f"{self.location!r}: change it."
             )
         return found.arrays
-
-    def _check_base(
-        self, base: weights.FrozenModel, about: Mapping[str, str], path: files.Path
-    ) -> None:
-        if not self.any_base_model:
-            what, otherwise = f"PROMPT_FILE {path}", "SoftPrompt.any_base_model = True"
-            method.check_base(base, about, what, otherwise)

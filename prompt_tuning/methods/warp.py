@@ -25,6 +25,7 @@ import numpy as np
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.methods import added
+from prompt_tuning.methods import method
 from prompt_tuning.prompts import files
 from prompt_tuning.prompts import initializers
 from prompt_tuning.prompts import prompt
@@ -214,13 +215,9 @@ class WARP(added.Added):
         }
 
     def initial(self, base: weights.FrozenModel, key: jax.Array) -> parameters.Flat:
-        width = base.config.d_model
-        prompt_rows = self.initializer(
-            key, (self.length, width), table=base.table, vocabulary=base.vocabulary
-        )
         return {
-            files.parameter("encoder"): prompt_rows,
-            CLASSES: jnp.zeros((len(self.labels), width)),
+            files.parameter("encoder"): method.first_rows(self.initializer, base, key, self.length),
+            CLASSES: jnp.zeros((len(self.labels), base.config.d_model)),
         }
 
     def _texts(self, vocabulary: vocabularies.Vocabulary) -> Texts:

@@ -9,9 +9,11 @@ from jaxtyping import Array, Float
 import numpy as np
 
 from prompt_tuning.data import vocabulary as vocabularies
+from prompt_tuning.methods import learned
 from prompt_tuning.prompts import files
 from prompt_tuning.prompts import neighbors
 from prompt_tuning.training import writers
+from prompt_tuning.understanding import subjects
 
 log = logging.getLogger(__name__)
 TRAINED_NORM = "train/trained_norm"  # in a run's scalars: of all that is trained, together
@@ -43,19 +45,14 @@ def vocabulary_norms(
 
 def training(folder: files.Path) -> Training | None:
     """What the MODEL_DIR of a run, here or in T5X, kept of its training; None for anything else."""
-    folder = pathlib.Path(folder)
-    steps = {
-        int(save.name.split("_")[1]): save
-        for save in folder.glob("numpy_checkpoints/checkpoint_*")
-        if save.name.split("_")[1].isdigit() and any(save.iterdir())
-    }
-    if not steps:
-        return None
     saves = {
-        step: {name: row_norms(rows) for name, rows in files.read_prompts(save).arrays.items()}
-        for step, save in sorted(steps.items())
+        step: {name: row_norms(rows) for name, rows in subjects.read_prompts(save).arrays.items()}
+        for step, save in learned.saves(folder).items()
     }
-    return Training(saves, _trained_norms(folder / writers.SCALARS))
+    if not saves:
+        return None
+    trained = _trained_norms(pathlib.Path(folder) / writers.SCALARS)
+    return Training(saves, trained)
 
 
 def _trained_norms(file: pathlib.Path) -> dict[int, float]:

@@ -112,21 +112,34 @@ def read_subject(name: str, given: files.Path, base: Base, any_base_model: bool 
         are known) of another base model.
     """
     path = learned.find_learned(given)
-    known = {files.parameter(stack): stack for stack in STACKS}
-    if (path / added.FILE).is_file():  # whose rest, such as WARP's classes, is no prompt
-        arrays, about = described.read(path / added.FILE)
-        extra = set(arrays) if not set(arrays) & set(known) else set()
-    else:
-        arrays, about = dataclasses.astuple(files.read_prompts(path))
-        extra = set(arrays) - set(known)
-    if extra:
-        raise ValueError(
-            f"PROMPT_FILE {path}: expected prompts {list(known)}, found {sorted(extra)}."
-        )
-    prompts = {stack: arrays[key] for key, stack in known.items() if key in arrays}
+    found = read_prompts(path)
+    prompts = {
+        stack: found.arrays[files.parameter(stack)]
+        for stack in STACKS
+        if files.parameter(stack) in found.arrays
+    }
     for rows in prompts.values():
         files.check_prompt(rows, path, width=base.table.shape[1])
     if isinstance(base, weights.FrozenModel) and not any_base_model:
         otherwise = "--any_base_model (any_base_model=True)"
-        method.check_base(base, about, f"PROMPT_FILE {path}", otherwise)
-    return Subject(name, pathlib.Path(given), path, prompts, about)
+        method.check_base(base, found.about, f"PROMPT_FILE {path}", otherwise)
+    return Subject(name, pathlib.Path(given), path, prompts, found.about)
+
+
+def read_prompts(path: pathlib.Path) -> files.Prompts:
+    """The prompts in what a method wrote; what else it learned, such as WARP's classes, is left.
+
+    Raises ValueError if there are none, or something that is no prompt of an encoder or decoder.
+    """
+    names = [files.parameter(stack) for stack in STACKS]
+    file = path / added.FILE if path.is_dir() else path
+    if file.name == added.FILE and file.is_file():
+        arrays, about = described.read(file)
+        prompts = {name: rows for name, rows in arrays.items() if name in names}
+        if prompts:
+            return files.Prompts(prompts, about)
+    else:
+        arrays, about = dataclasses.astuple(files.read_prompts(path))
+    if extra := set(arrays) - set(names):
+        raise ValueError(f"PROMPT_FILE {path}: expected prompts {names}, found {sorted(extra)}.")
+    return files.Prompts(arrays, about)

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from prompt_tuning.data import examples as data
+from prompt_tuning.data.files import FilesTask
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import ensemble
+from prompt_tuning.evaluation import evaluator
 from prompt_tuning.evaluation import predict
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import initializers
@@ -108,7 +110,15 @@ def test_mean_log_probability_is_a_mean_over_prompts():
 
 
 def test_mean_log_probability_needs_ranked_labels():
-    with pytest.raises(ValueError, match="set DECODER = @RankLabels.., found Greedy"):
-        ensemble.check_decoder(ensemble.mean_log_probability, decoders.Greedy())
-    ensemble.check_decoder(ensemble.mean_log_probability, decoders.RankLabels())
-    ensemble.check_decoder(ensemble.majority_vote, decoders.Greedy())
+    with pytest.raises(ValueError, match="task t is decoded by Greedy.*: set DECODER = @RankLabels"):
+        ensemble.check_decoder(ensemble.mean_log_probability, "t", decoders.Greedy())
+    ensemble.check_decoder(ensemble.mean_log_probability, "t", decoders.RankLabels())
+    ensemble.check_decoder(ensemble.majority_vote, "t", decoders.Greedy())
+
+
+def test_mean_log_probability_needs_a_task_with_labels(base, bank, data_files):
+    task = FilesTask("free_text", data_files)
+    options = evaluator.Options("validation", *SHAPE[1:], SHAPE[0], decoder=decoders.RankLabels())
+    members = ensemble.Members(bank, ensemble.mean_log_probability)
+    with pytest.raises(ValueError, match="task free_text is decoded by Greedy"):
+        evaluator.Evaluator(METHOD.per_row(base, SHAPE[0]), base, task, options, members)

@@ -55,6 +55,13 @@ def test_the_prompt_stands_beside_the_frozen_parameters(run, model_folder):
     assert all(found[name] is base.params[name] for name in found)
 
 
+def test_a_prompt_for_a_method_that_learns_nothing_is_refused(run, model_folder):
+    base = weights.load_model(model_folder)
+    assert learned.adapt(base, method.Method(), None).params == base.params
+    with pytest.raises(ValueError, match="Method learns nothing, found PROMPT_FILE"):
+        learned.adapt(base, method.Method(), run)
+
+
 def test_several_prompts_stand_apart(run, model_folder):
     base = weights.load_model(model_folder)
     saves = run / "numpy_checkpoints"

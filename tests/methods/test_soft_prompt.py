@@ -6,7 +6,9 @@ import jax
 import numpy as np
 import pytest
 
+from prompt_tuning.methods import p_tuning
 from prompt_tuning.methods import soft_prompt
+from prompt_tuning.methods import warp
 from prompt_tuning.prompts import files
 from prompt_tuning.prompts import initializers
 from prompt_tuning.t5 import execution
@@ -86,9 +88,14 @@ def test_a_prompt_of_another_base_model_is_refused_unless_forced(base, tmp_path)
     jax.tree.map(np.testing.assert_array_equal, forced, trained)
     for initializer in (initializers.FromFile(tmp_path), initializers.AverageOf([tmp_path])):
         started = dataclasses.replace(method, initializer=initializer)
-        started.initial(base, jax.random.key(0))
-        with pytest.raises(ValueError, match="trained on tiny"):
-            started.initial(other, jax.random.key(0))
+        elsewhere = (
+            warp.WARP(("yes", "no"), 3, initializer),
+            p_tuning.PTuning("[3] {inputs}", "none", initializer=initializer),
+        )
+        for refused in (started, *elsewhere):
+            refused.initial(base, jax.random.key(0))
+            with pytest.raises(ValueError, match="trained on tiny"):
+                refused.initial(other, jax.random.key(0))
     # The original's format has no place to say it.
     method.read(other, tmp_path / "encoder.prompt.prompt.prompt")
 

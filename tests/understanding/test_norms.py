@@ -2,10 +2,13 @@
 
 import logging
 
+import jax
 import numpy as np
 
+from prompt_tuning.methods import p_tuning
 from prompt_tuning.prompts import files
 from prompt_tuning.understanding import norms
+from tests import models as tiny
 from tests.prompts.stubs import Words
 
 
@@ -36,6 +39,19 @@ def test_a_run_tells_of_its_training(tmp_path, caplog):
         step: saved["encoder/prompt/prompt/prompt"].tolist() for step, saved in found.saves.items()
     }
     assert list(rows.items()) == [(3, [3, 3]), (20, [20, 20]), (100, [100, 100])]
+
+
+def test_a_run_of_a_method_that_learns_more_than_its_prompt(tmp_path):
+    model, method = tiny.tiny_model(), p_tuning.PTuning("[1] {inputs} [2]")
+    trained = method.initial(model, jax.random.key(0))
+    saves = tmp_path / "numpy_checkpoints"
+    method.write(model, trained, saves / "checkpoint_10", {})
+    (saves / "checkpoint_20").mkdir()
+    (saves / "checkpoint_20" / ".learned.safetensors.0a1b").write_text("what a kill left")
+    found = norms.training(tmp_path)
+    expected = norms.row_norms(method.materialize(trained)[files.parameter("encoder")])
+    assert list(found.saves) == [10]
+    np.testing.assert_allclose(found.saves[10][files.parameter("encoder")], expected, rtol=1e-6)
 
 
 def test_a_prompt_file_was_not_seen_in_training(tmp_path):
