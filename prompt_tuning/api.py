@@ -10,11 +10,11 @@ from typing import Any
 from jaxtyping import Array, Float
 import numpy as np
 
+from prompt_tuning import checks
 from prompt_tuning import infer
 from prompt_tuning import models
 from prompt_tuning import train
 from prompt_tuning.checkpoints import weights
-from prompt_tuning.data import examples
 from prompt_tuning.data import tasks
 from prompt_tuning.data import unlabelled
 from prompt_tuning.data.files import FilesTask as FilesTask
@@ -102,7 +102,7 @@ def predict(
     if not texts:
         return []
     inputs = [unlabelled.Input(str(number), text) for number, text in enumerate(texts)]
-    lengths = examples.feature_lengths(task_feature_lengths)
+    lengths = checks.feature_lengths(task_feature_lengths)
     rows = infer.predict_texts(model, _adapted(model, prompt), inputs, lengths, batch_size)
     return [row["prediction"] for row in rows]
 
@@ -122,7 +122,7 @@ def score(
     sharding.check_batch_size(batch_size, 1, mesh)
     options = evaluator.Options(
         split,
-        *examples.feature_lengths(task_feature_lengths),
+        *checks.feature_lengths(task_feature_lengths),
         batch_size,
         mesh=mesh,
     )

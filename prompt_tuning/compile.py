@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import optax
 
+from prompt_tuning import checks
 from prompt_tuning.checkpoints import weights
-from prompt_tuning.data import examples as data_examples
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.methods import method as methods
 from prompt_tuning.planning import chips
@@ -58,7 +58,7 @@ def compile_run(
     chip, devices = chips.slice_of(topology)
     mesh = layout.mesh(devices)
     sharding.check_batch_size(batch_size, 1, mesh)
-    shape = batch_size, *data_examples.feature_lengths(task_feature_lengths)
+    shape = batch_size, *checks.feature_lengths(task_feature_lengths)
     made = programs.Programs(layout.bind(model, mesh), method, layout, mesh, shape)
     lowered = {
         "train": lambda: made.train_step(optimizer or optimizers.adafactor()),

@@ -11,9 +11,9 @@ import pathlib
 
 import jax
 
+from prompt_tuning import checks
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import tasks
-from prompt_tuning.data.examples import check_positive, feature_lengths
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import ensemble
 from prompt_tuning.evaluation import evaluator
@@ -72,7 +72,7 @@ def evaluate(
     Raises OSError before anything is computed if nothing can be written in `output_dir`, and later
     if a file cannot: what it held before is still there.
     """
-    check_positive("evaluate", max_examples=max_examples)
+    checks.numbers("evaluate", max_examples=max_examples)
     writers.check_folder(output_dir, "EVAL_OUTPUT_DIR")
     if jax.process_index() == 0:
         reports.check_folder(output_dir, "EVAL_OUTPUT_DIR")
@@ -81,7 +81,7 @@ def evaluate(
     sharding.check_batch_size(batch_size, 1, mesh)
     options = evaluator.Options(
         split,
-        *feature_lengths(task_feature_lengths),
+        *checks.feature_lengths(task_feature_lengths),
         batch_size,
         max_examples,
         cache_dir,

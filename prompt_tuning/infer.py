@@ -9,10 +9,11 @@ import json
 
 import jax
 
+from prompt_tuning import checks
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import tables
 from prompt_tuning.data import unlabelled
-from prompt_tuning.data.examples import DataError, feature_lengths
+from prompt_tuning.data.examples import DataError
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import predict
 from prompt_tuning.evaluation import reports
@@ -82,7 +83,7 @@ def infer(
         model,
         adapted,
         texts,
-        feature_lengths(task_feature_lengths),
+        checks.feature_lengths(task_feature_lengths),
         batch_size,
         which=which,
         decoder=decoder,

@@ -11,10 +11,10 @@ import pathlib
 
 import optax
 
+from prompt_tuning import checks
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import arrangements
 from prompt_tuning.data import batches as data_batches
-from prompt_tuning.data import examples as data_examples
 from prompt_tuning.data import tasks
 from prompt_tuning.data.examples import DataError
 from prompt_tuning.evaluation import decoders
@@ -93,8 +93,8 @@ def train(
       loop.Interrupted: Ctrl-C or SIGTERM came, and everything is saved.
       runs.SaveError: a save cannot be written; the one before it stays.
     """
-    inputs_length, targets_length = data_examples.feature_lengths(task_feature_lengths)
-    data_examples.check_positive(
+    inputs_length, targets_length = checks.feature_lengths(task_feature_lengths)
+    checks.numbers(
         "train",
         train_steps=train_steps,
         batch_size=batch_size,
@@ -105,10 +105,9 @@ def train(
         keep=keep,
         patience=patience,
         max_eval_examples=max_eval_examples,
+        seed=seed,
     )
     writers.check_folder(model_dir, "MODEL_DIR")
-    if seed < 0:
-        raise ValueError(f"SEED must be at least 0, found {seed}.")
     mesh = layout.mesh()
     model = layout.bind(model, mesh)
     sharding.check_batch_size(batch_size, accumulate, mesh)

@@ -161,6 +161,11 @@ def test_zero_is_refused_by_name(base, task, tmp_path, name):
         run(base, task, tmp_path / "run", **{name: 0})
 
 
+def test_a_negative_seed_is_refused(base, task, tmp_path):
+    with pytest.raises(ValueError, match="train.seed must be at least 0, found -1"):
+        run(base, task, tmp_path / "run", seed=-1)
+
+
 def test_training_without_evaluation(base, task, tmp_path):
     only_train = FilesTask("colours", {"train": task.files["train"]}, id_column="id")
     run(base, only_train, tmp_path, train_steps=1, eval_period=None)

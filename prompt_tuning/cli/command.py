@@ -53,7 +53,8 @@ def _run(entry_point: str, function: Callable[..., Any], flags: command_flags.Fl
     except ValueError as error:
         _fail(error, BAD_CONFIGURATION, flags.traceback)
     try:
-        learned.check_paths(arguments.get("prompt_file"))  # before weights are read
+        if "prompt_file" in arguments:
+            learned.check(arguments["method"], arguments["prompt_file"])
         if flags.dry_run and entry_point in SHAPES_ALONE:
             raise ValueError("This program computes nothing: leave --dry_run out.")
         if flags.dry_run:

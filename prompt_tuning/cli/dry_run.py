@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from prompt_tuning import checks
 from prompt_tuning import eval as evaluate
 from prompt_tuning import gin_registration
 from prompt_tuning import train
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.cli import reading
 from prompt_tuning.data import arrangements
-from prompt_tuning.data import examples
 from prompt_tuning.data import tasks
 from prompt_tuning.evaluation import ensemble
 from prompt_tuning.evaluation import evaluator
@@ -38,6 +38,7 @@ def plan(entry_point: str, arguments: Mapping[str, Any]) -> str:
     """A report of what `entry_point` would do with these arguments; the model is not loaded."""
     defaults = gin_registration.arguments_of(entry_point)
     arguments = {name: known.default for name, known in defaults.items()} | arguments
+    checks.numbers(entry_point, **arguments)
     model, method = arguments["model"].describe(), arguments["method"]
     added = programs.added_shapes(method, model)
     shapes = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in model.params.items()}
@@ -45,7 +46,7 @@ def plan(entry_point: str, arguments: Mapping[str, Any]) -> str:
     params = model.params | added
     batch_size, mesh = arguments["batch_size"], arguments["layout"].mesh()
     sharding.check_batch_size(batch_size, arguments.get("accumulate", 1), mesh)
-    lengths = examples.feature_lengths(arguments["task_feature_lengths"])
+    lengths = checks.feature_lengths(arguments["task_feature_lengths"])
     arrangement = arrangements.Padded()
     step = arrangements.Step(batch_size, *lengths, mesh.shape[sharding.DATA])
     if entry_point == "train":
@@ -75,6 +76,7 @@ def plan(entry_point: str, arguments: Mapping[str, Any]) -> str:
     }
     memory = _weights_memory(method.network(model), formed, arguments["layout"])
     if optimizer is not None:
+        method.check_trained(model)
         own = _training_memory(method, model, formed, batches[-1], optimizer, mesh)
         memory |= {name: x * len(members or [None]) for name, x in own.items()}
         sections["Steps"] = _steps(arguments, model)
@@ -158,7 +160,7 @@ def _training_memory(
 
 def _steps(arguments: Mapping[str, Any], model: weights.FrozenModel) -> list[str]:
     """Steps and epochs; reads both splits, as the run would."""
-    lengths = examples.feature_lengths(arguments["task_feature_lengths"])
+    lengths = checks.feature_lengths(arguments["task_feature_lengths"])
     task: tasks.Task = arguments["task"]
     cache_dir, eval_split = arguments["cache_dir"], arguments["eval_split"]
     rows = task.rows(arguments["train_split"], model.vocabulary, *lengths, cache_dir=cache_dir)
@@ -196,7 +198,7 @@ def _evaluation(arguments: Mapping[str, Any], model: weights.FrozenModel) -> lis
 def _options(arguments: Mapping[str, Any], split: str) -> evaluator.Options:
     return evaluator.Options(
         split,
-        *examples.feature_lengths(arguments["task_feature_lengths"]),
+        *checks.feature_lengths(arguments["task_feature_lengths"]),
         arguments["batch_size"],
         cache_dir=arguments["cache_dir"],
         decoder=arguments["decoder"],

@@ -108,23 +108,6 @@ class Examples:
         )
 
 
-def feature_lengths(lengths: Mapping[str, int]) -> tuple[int, int]:
-    """(T, L) of TASK_FEATURE_LENGTHS, checked."""
-    if set(lengths) != {"inputs", "targets"} or min(lengths.values()) < 1:
-        raise ValueError(
-            'TASK_FEATURE_LENGTHS must be {"inputs": T, "targets": L}, two positive numbers of '
-            f"tokens, found {dict(lengths)}."
-        )
-    return lengths["inputs"], lengths["targets"]
-
-
-def check_positive(where: str, **arguments: int | None) -> None:
-    """Raises ValueError where an argument that counts something does not; None counts nothing."""
-    for name, value in arguments.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{where}.{name} must be at least 1, found {value}.")
-
-
 def examples_from_text(
     ids: Sequence[str],
     fields: Sequence[dict],

@@ -31,11 +31,11 @@ import jax
 import numpy as np
 
 from prompt_tuning import atomic
+from prompt_tuning import checks
 from prompt_tuning import train
 from prompt_tuning.checkpoints import runs
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import arrangements
-from prompt_tuning.data import examples as data_examples
 from prompt_tuning.data import tasks
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import evaluator
@@ -162,7 +162,7 @@ def train_together(
       loop.Interrupted: Ctrl-C or SIGTERM came, and everything is saved.
     """
     _check_members(members)
-    data_examples.check_positive(
+    checks.numbers(
         "sweep",
         train_steps=train_steps,
         batch_size=batch_size,
@@ -173,7 +173,7 @@ def train_together(
         max_eval_examples=max_eval_examples,
     )
     writers.check_folder(out, "MODEL_DIR")
-    lengths = data_examples.feature_lengths(task_feature_lengths)
+    lengths = checks.feature_lengths(task_feature_lengths)
     mesh = layout.mesh()
     model = layout.bind(model, mesh)
     sharding.check_batch_size(batch_size, 1, mesh)

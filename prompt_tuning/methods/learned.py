@@ -45,21 +45,12 @@ def adapt(model: weights.FrozenModel, method: methods.Method, learned: Path | No
       learned: a prompt file, a folder that the method wrote, or a run's MODEL_DIR; None for a
         method that trains nothing.
     """
+    _check_given(method, learned)
     if not method.trainable:
-        if learned is not None:
-            raise ValueError(
-                f"{type(method).__name__} learns nothing, found PROMPT_FILE {learned}: leave it out, or set "
-                "METHOD to the one that wrote it."
-            )
         added = method.initial(
             model, jax.random.key(0)
         )  # which draws nothing, as nothing is trained
         return Adapted(method.network(model), model.params | added)
-    if learned is None:
-        raise ValueError(
-            f"{type(method).__name__} needs what it learned: set PROMPT_FILE to a prompt file or to "
-            "the MODEL_DIR of a run."
-        )
     return Adapted(method.network(model), model.params | _read(model, method, learned))
 
 
@@ -83,14 +74,35 @@ def _read(model: weights.FrozenModel, method: methods.Method, path: Path) -> par
     return method.read(model, found)
 
 
-def check_paths(prompt_file: Path | Sequence[Path] | Mapping[str, Path] | None) -> None:
-    """Raises FileNotFoundError where PROMPT_FILE, in any of its forms, names nothing."""
+def check(
+    method: methods.Method, prompt_file: Path | Sequence[Path] | Mapping[str, Path] | None
+) -> None:
+    """Checks PROMPT_FILE, in any of its forms, before anything is read.
+
+    Raises:
+      ValueError: the method has no use for one, or cannot do without.
+      FileNotFoundError: nothing is there.
+    """
+    _check_given(method, prompt_file)
     if isinstance(prompt_file, Path):
         prompt_file = [prompt_file]
     elif isinstance(prompt_file, Mapping):
         prompt_file = list(prompt_file.values())
     for path in prompt_file or ():
         find_learned(path)
+
+
+def _check_given(method: methods.Method, prompt_file: object | None) -> None:
+    name = type(method).__name__
+    if method.trainable and prompt_file is None:
+        raise ValueError(
+            f"{name} needs what it learned: set PROMPT_FILE to a prompt file or to the MODEL_DIR of a run."
+        )
+    if not method.trainable and prompt_file is not None:
+        raise ValueError(
+            f"{name} learns nothing, found PROMPT_FILE {prompt_file}: leave it out, or set METHOD to the "
+            "one that wrote it."
+        )
 
 
 def find_learned(path: Path) -> pathlib.Path:

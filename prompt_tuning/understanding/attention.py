@@ -10,9 +10,9 @@ import functools
 import jax
 import numpy as np
 
+from prompt_tuning import checks
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import batches
-from prompt_tuning.data import examples as data_examples
 from prompt_tuning.data import tasks
 from prompt_tuning.data.vocabulary import PAD_ID
 from prompt_tuning.methods import method as methods
@@ -72,11 +72,11 @@ class AttentionMass:
                 f"Attention is looked at over examples of one task, found the {type(task).__name__} "
                 f"{task.name}: name a task that has inputs and targets."
             )
-        data_examples.check_positive("AttentionMass", max_examples=max_examples)
+        checks.numbers("AttentionMass", max_examples=max_examples)
         layout = sharding.Layout()
         self._mesh = layout.mesh()
         sharding.check_batch_size(batch_size, 1, self._mesh)
-        self._shape = (batch_size, *data_examples.feature_lengths(task_feature_lengths))
+        self._shape = (batch_size, *checks.feature_lengths(task_feature_lengths))
         examples = tasks.load_examples(task, split, base.vocabulary, *self._shape[1:])
         self._rows = batches.ExampleRows(examples.sample(max_examples), seed=0, shuffle=False)
         self._base = layout.bind(base, self._mesh)

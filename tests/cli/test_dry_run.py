@@ -124,6 +124,9 @@ def _shapes():
         ("--gin.PROMPT_LENGTH=4001", "exceeds SampledVocab.first"),
         ("--gin.EVAL_SPLIT=dev", "no split 'dev'"),
         (LONG_LABELS, "targets 1"),
+        ("--gin.SEED=-1", "train.seed must be at least 0, found -1"),
+        ("--gin.train.save_period=0", "train.save_period must be at least 1, found 0"),
+        ("--gin.METHOD=@Method()", "Method trains nothing"),
     ],
 )
 def test_it_finds_what_would_fail(plan, capsys, argument, expected):
@@ -154,6 +157,8 @@ def test_what_it_says_of_an_evaluation(plan_evaluation):
         (["--gin.DATA_FILES={'validation': '/no/where.tsv'}"], "/no/where.tsv"),
         (["--gin.CLASS_LABELS=['animal']"], "unknown label 'colour'"),
         (["--gin.DECODER=@RankLabels()", LONG_LABELS], "targets 1"),
+        (["--gin.PROMPT_FILE=None"], "SoftPrompt needs what it learned: set PROMPT_FILE"),
+        (["--gin.METHOD=@Method()"], "Method learns nothing, found PROMPT_FILE"),
         (["--gin.PROMPT_FILE=['.', '.']", "--gin.ENSEMBLE=@mean_log_probability"], "set DECODER"),
     ],
 )
