@@ -26,7 +26,7 @@ from prompt_tuning.experiments import sweep
 from prompt_tuning.methods import method as methods
 from prompt_tuning.planning import programs
 from prompt_tuning.t5 import network
-from prompt_tuning.training import partition
+from prompt_tuning.t5 import partition
 from prompt_tuning.training import sharding
 from prompt_tuning.training import step as training_step
 from prompt_tuning.training import weight_forms

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from prompt_tuning.data.cache import cached_splits
 from prompt_tuning.data.examples import DataError, Examples
-from prompt_tuning.data.metrics import Results, check_metrics, score
+from prompt_tuning.data.metrics import Results, score
 from prompt_tuning.data.paths import PathLike
 from prompt_tuning.data.tasks import ExamplesTask
 from prompt_tuning.data.vocabulary import Vocabulary
@@ -18,21 +19,11 @@ class CachedTask(ExamplesTask):
     Attributes:
       name: the task's, where the cache was made.
       cache_dir: the folder with its files, copied from there.
-      labels: legal target texts, if its metrics need them.
-      metrics: names in data/metrics; seqio's own are not to be had here.
     """
 
     name: str
     cache_dir: PathLike
-    labels: Sequence[str] | None = None
-    metrics: Sequence[str] = ("accuracy",)
-
-    def __post_init__(self):
-        check_metrics(self.metrics, has_labels=self.labels is not None)
-
-    @property
-    def label_texts(self) -> Sequence[str] | None:
-        return self.labels
+    metrics: ClassVar[Sequence[str]] = ("accuracy",)  # seqio's own are not to be had here
 
     @property
     def splits(self) -> Collection[str]:
@@ -69,8 +60,7 @@ class CachedTask(ExamplesTask):
     def score(
         self, examples: Examples, predictions: Sequence[str], vocabulary: Vocabulary
     ) -> dict[str, float]:
-        """The named metrics, in per cent."""
-        results = Results(
-            [row["targets"] for row in examples.fields], predictions, self.labels, examples.fields
-        )
+        """Accuracy, in per cent."""
+        right = [row["targets"] for row in examples.fields]
+        results = Results(right, predictions, None, examples.fields)
         return score(self.metrics, results, vocabulary)

@@ -4,7 +4,7 @@ Reading files lives in files.py and seqio_tasks/, keeping them on disk in cache.
 batches.py.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np

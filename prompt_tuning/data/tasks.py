@@ -1,7 +1,7 @@
 """What a task is to training and evaluation: a name, splits, rows of each, and how it is scored.
 
 Three kinds: examples with text targets (the base class here; files.py and seqio_tasks/ have the
-tasks), plain text for pre-training, and mixtures. Which names mean which task is shipped.py's part.
+tasks), plain text for pre-training, and mixtures. Which names mean which task is find_task.py's part.
 """
 
 import logging

@@ -27,10 +27,11 @@ from prompt_tuning.methods import prompt_design
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.methods import soft_words
 from prompt_tuning.methods import warp
+from prompt_tuning.planning import programs
 from prompt_tuning.prompts import initializers
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import parameters
-from prompt_tuning.training import partition
+from prompt_tuning.t5 import partition
 
 # The settings that the paper says; of what it does not say, those that prompt_tuning/methods/README.md tells.
 ROWS, CLASSES, HIDDEN, WIDTH, RANK = 100, 2, 512, 64, 8
@@ -160,12 +161,9 @@ def _describe(size: str) -> weights.FrozenModel:
 def _count(
     name: str, method: methods.Method, length: int | None, size: str, model: weights.FrozenModel
 ) -> Count:
-    method = dataclasses.replace(method, **_replaced(method, length))
-
-    def initial(params, key):
-        return method.initial(dataclasses.replace(model, params=params), key)
-
-    params = model.params | jax.eval_shape(initial, model.params, jax.random.key(0))
+    if length is not None:
+        method = dataclasses.replace(method, length=length)
+    params = model.params | programs.added_shapes(method, model)
     labels = partition.labels(params, method.trainable)
     trained = {name: x for name, x in params.items() if labels[name] == partition.TRAINED}
     return Count(
@@ -176,14 +174,6 @@ def _count(
         trained=_numbers(trained),
         served=_numbers(jax.eval_shape(method.materialize, trained)),
         total=_numbers(params),
-    )
-
-
-def _replaced(method: methods.Method, length: int | None) -> dict[str, object]:
-    """Its length, and first values that no row of a table, which is not there, is drawn for."""
-    replaced = {} if length is None else {"length": length}
-    return replaced | (
-        {"initializer": initializers.Uniform()} if hasattr(method, "initializer") else {}
     )
 
 

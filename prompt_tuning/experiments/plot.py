@@ -1,4 +1,4 @@
-"""Figures of a plan's scores. matplotlib is imported in this module alone, and only to draw.
+"""Figures of a plan's scores. matplotlib is imported only to draw.
 
 Tables are tables.py's part; how many parameters a method has is parameters.py's.
 """

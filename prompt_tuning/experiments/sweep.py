@@ -43,12 +43,12 @@ from prompt_tuning.experiments import together
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import initializers
 from prompt_tuning.t5 import parameters
+from prompt_tuning.t5 import partition
 from prompt_tuning.training import diagnostics
 from prompt_tuning.training import interrupt
 from prompt_tuning.training import lock
 from prompt_tuning.training import loop
 from prompt_tuning.training import optimizers
-from prompt_tuning.training import partition
 from prompt_tuning.training import progress as progress_lines
 from prompt_tuning.training import resuming
 from prompt_tuning.training import sharding

@@ -5,7 +5,6 @@ A subclass says `hooks`; the modules make their own first values.
 
 from collections.abc import Mapping
 import pathlib
-import re
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +15,7 @@ from prompt_tuning.checkpoints import weights
 from prompt_tuning.methods import method
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
+from prompt_tuning.t5 import partition
 
 FILE = "learned.safetensors"
 SCOPE = "added"  # of the modules' parameters, in the scope of the point
@@ -90,9 +90,9 @@ class Added(method.Method):
 
     def _trained_of(self, base: weights.FrozenModel, key: jax.Array) -> parameters.Flat:
         """What would be trained, the model's own parameters among it."""
-        patterns = [re.compile(x) for x in self.trainable]
-        own = {n: x for n, x in base.params.items() if any(p.fullmatch(n) for p in patterns)}
-        return {n: jnp.zeros(x.shape) for n, x in own.items()} | self.initial(base, key)
+        labels = partition.labels(base.params, self.trainable)
+        own = [name for name, label in labels.items() if label == partition.TRAINED]
+        return {n: jnp.zeros(base.params[n].shape) for n in own} | self.initial(base, key)
 
 
 def _shape(arrays: Mapping[str, jax.ShapeDtypeStruct | np.ndarray], name: str) -> str:

@@ -18,7 +18,7 @@ from prompt_tuning.prompts import files
 from prompt_tuning.t5 import hooks as points
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
-from prompt_tuning.training import partition
+from prompt_tuning.t5 import partition
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,8 +15,8 @@ from prompt_tuning.checkpoints import weights
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import predict
 from prompt_tuning.methods import method as methods
+from prompt_tuning.t5 import partition
 from prompt_tuning.training import optimizers
-from prompt_tuning.training import partition
 from prompt_tuning.training import sharding
 from prompt_tuning.training import step as training_step
 from prompt_tuning.training import weight_forms

@@ -1,7 +1,7 @@
 """Parameters by name: flat dicts, `{"encoder/prompt/prompt/prompt": array}`, and the tree they make.
 
 Everything outside the network handles parameters in the flat form, so that names are keys. Which of
-them are trained is training/partition.py's part.
+them are trained is partition.py's part.
 """
 
 from collections.abc import Mapping

@@ -19,8 +19,8 @@ import tensorflow as tf
 
 from prompt_tuning.methods import learned
 from prompt_tuning.t5 import parameters
+from prompt_tuning.t5 import partition
 from prompt_tuning.t5x import model
-from prompt_tuning.training import partition
 
 
 class AdaptedState(utils.TrainStateInitializer):

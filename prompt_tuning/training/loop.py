@@ -26,10 +26,10 @@ from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import arrangements
 from prompt_tuning.methods import method as methods
 from prompt_tuning.t5 import parameters
+from prompt_tuning.t5 import partition
 from prompt_tuning.training import diagnostics
 from prompt_tuning.training import interrupt
 from prompt_tuning.training import optimizers
-from prompt_tuning.training import partition
 from prompt_tuning.training import progress as progress_lines
 from prompt_tuning.training import resuming
 from prompt_tuning.training import sharding

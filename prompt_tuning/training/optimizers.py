@@ -11,7 +11,7 @@ from jaxtyping import Float
 import optax
 import optax.contrib
 
-from prompt_tuning.training import partition
+from prompt_tuning.t5 import partition
 
 # The step at which the public LM-adapted T5 1.1 checkpoints stand. The original
 # code goes on counting from there (see `adafactor`).

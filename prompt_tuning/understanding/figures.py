@@ -1,4 +1,4 @@
-"""Findings as plots: the only place that needs matplotlib.
+"""Findings as plots, by matplotlib.
 
 A drawing function fills the axes it is given; `svg` makes a file of one.
 """

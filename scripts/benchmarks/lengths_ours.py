@@ -17,8 +17,8 @@ from prompt_tuning.data.batches import Row
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import initializers
 from prompt_tuning.t5 import config as t5_config
+from prompt_tuning.t5 import partition
 from prompt_tuning.training import optimizers
-from prompt_tuning.training import partition
 from prompt_tuning.training import sharding
 from prompt_tuning.training import step as training_step
 

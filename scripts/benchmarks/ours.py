@@ -29,8 +29,8 @@ from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import decoding
 from prompt_tuning.t5 import execution as executions
 from prompt_tuning.t5 import parameters
+from prompt_tuning.t5 import partition
 from prompt_tuning.training import optimizers
-from prompt_tuning.training import partition
 from prompt_tuning.training import sharding
 from prompt_tuning.training import step as training_step
 

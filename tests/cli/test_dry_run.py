@@ -16,8 +16,8 @@ from prompt_tuning.experiments import sweep
 from prompt_tuning.methods import model_tuning
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.planning import programs
-from prompt_tuning.training import partition
 from prompt_tuning.t5 import parameters
+from prompt_tuning.t5 import partition
 
 LONG_LABELS = "--gin.TASK_FEATURE_LENGTHS={'inputs': 16, 'targets': 1}"
 

@@ -110,7 +110,9 @@ def test_mean_log_probability_is_a_mean_over_prompts():
 
 
 def test_mean_log_probability_needs_ranked_labels():
-    with pytest.raises(ValueError, match="task t is decoded by Greedy.*: set DECODER = @RankLabels"):
+    with pytest.raises(
+        ValueError, match="task t is decoded by Greedy.*: set DECODER = @RankLabels"
+    ):
         ensemble.check_decoder(ensemble.mean_log_probability, "t", decoders.Greedy())
     ensemble.check_decoder(ensemble.mean_log_probability, "t", decoders.RankLabels())
     ensemble.check_decoder(ensemble.majority_vote, "t", decoders.Greedy())

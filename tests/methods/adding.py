@@ -14,8 +14,8 @@ from prompt_tuning.methods import method as methods
 from prompt_tuning.planning import programs
 from prompt_tuning.t5 import decoding
 from prompt_tuning.t5 import parameters
+from prompt_tuning.t5 import partition
 from prompt_tuning.training import optimizers
-from prompt_tuning.training import partition
 from prompt_tuning.training import step as training_step
 
 

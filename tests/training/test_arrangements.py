@@ -16,8 +16,8 @@ from prompt_tuning.methods import model_tuning
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import initializers
 from prompt_tuning.prompts import prompt as prompts
+from prompt_tuning.t5 import partition
 from prompt_tuning.training import optimizers
-from prompt_tuning.training import partition
 from prompt_tuning.training import sharding
 from prompt_tuning.training import step as training_step
 from tests import models

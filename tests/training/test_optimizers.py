@@ -7,8 +7,8 @@ import optax
 import pytest
 
 from prompt_tuning.t5 import parameters
+from prompt_tuning.t5 import partition
 from prompt_tuning.training import optimizers
-from prompt_tuning.training import partition
 
 PROMPT = "encoder/prompt/prompt/prompt"
 

@@ -1,5 +1,5 @@
-"""GLUE in T5's text format: ten tasks, the two halves of MNLI, the diagnostic set, and two with the
-answers of another task.
+"""GLUE in T5's text format: nine tasks, the two halves of MNLI, the diagnostic set, and the rows
+of MRPC and QQP in either's text, for transfer between them.
 
 Rows are those of TensorFlow Datasets' `glue`, of the folder that GLUE's own download script makes,
 or of the Hugging Face repository `nyu-mll/glue`. Two differences stay: ids of MRPC's train and

@@ -1,6 +1,4 @@
-"""Tasks and mixtures of seqio. The only folder that imports seqio and TensorFlow: the `[seqio]`
-extra.
-"""
+"""Tasks and mixtures of seqio: the `[seqio]` extra. Outside t5x/ it and TensorFlow are imported here only."""
 
 from prompt_tuning.data.seqio_tasks.provider import SeqioTask, find_task
 
