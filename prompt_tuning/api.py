@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import os
 from typing import Any
 
+import jax
 from jaxtyping import Array, Float
 import numpy as np
 
@@ -14,6 +15,7 @@ from prompt_tuning import checks
 from prompt_tuning import infer
 from prompt_tuning import models
 from prompt_tuning import train
+from prompt_tuning.checkpoints import model_dirs
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import tasks
 from prompt_tuning.data import unlabelled
@@ -80,7 +82,7 @@ def read_prompt(path: str | os.PathLike) -> Float[np.ndarray, "P D"]:
 
     Raises ValueError where it is more than rows in front of the encoder's text.
     """
-    found = prompt_files.read_prompts(learned.find_learned(path))
+    found = prompt_files.read_prompts(model_dirs.find_learned(path))
     location = found.about.get("location", "front")
     if list(found.arrays) != [prompt_files.parameter("encoder")] or location != "front":
         raise ValueError(
@@ -99,7 +101,9 @@ def predict(
     batch_size: int = 8,
 ) -> list[str]:
     """The text that the model, with this prompt or without one, gives for each input."""
-    if not texts:
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"texts must be a list of texts, found {texts!r:.80}.")
+    if not len(texts):
         return []
     inputs = [unlabelled.Input(str(number), text) for number, text in enumerate(texts)]
     lengths = checks.feature_lengths(task_feature_lengths)
@@ -136,6 +140,10 @@ def _adapted(model: weights.FrozenModel, prompt: Prompt | None) -> learned.Adapt
     model = layout.bind(model, layout.mesh())
     if prompt is None:
         return learned.adapt(model, methods.Method(), None)
+    if not isinstance(prompt, np.ndarray | jax.Array):
+        raise ValueError(
+            f"prompt must be an array [P, D], found {prompt!r:.80}: read_prompt gives that of a file or run."
+        )
     prompt_files.check_prompt(prompt, "given", width=model.config.d_model)
     method = soft_prompt.SoftPrompt(len(prompt))
     params = model.params | {method.trainable[0]: np.asarray(prompt)}

@@ -4,7 +4,12 @@ What a task, a method or a layout must be is checked by its own class.
 """
 
 from collections.abc import Mapping
+import os
+import pathlib
+import tempfile
 from typing import Any
+
+Path = str | os.PathLike
 
 COUNTS = (
     *("train_steps", "batch_size", "accumulate", "keep", "max_examples"),
@@ -29,3 +34,34 @@ def feature_lengths(lengths: Mapping[str, int]) -> tuple[int, int]:
             f"tokens, found {dict(lengths)}."
         )
     return lengths["inputs"], lengths["targets"]
+
+
+def mounted(folder: Path, flag: str) -> None:
+    """Raises ValueError where a bucket's address is given for a folder: saves are renamed whole."""
+    if "://" in str(folder):
+        raise ValueError(
+            f"{flag} must be a folder that this machine sees, found {str(folder)!r}: mount the bucket "
+            "(gcsfuse), and give the folder where it is mounted."
+        )
+
+
+def writable(folder: Path, flag: str) -> None:
+    """Makes the folder that `flag` names, so that hours of work do not end where nothing can be kept.
+
+    Raises OSError, naming `flag`, where nothing can be written there.
+    """
+    try:
+        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"{flag}: nothing can be written in {folder} ({error.strerror}): give another."
+        ) from error
+
+
+def writable_file(file: Path, flag: str) -> None:
+    """As `writable`, of the folder that the file will be in."""
+    if os.path.isdir(file):
+        raise IsADirectoryError(f"{flag}: {file} is a folder: give a file in it.")
+    writable(pathlib.Path(file).parent, flag)

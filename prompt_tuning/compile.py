@@ -13,6 +13,7 @@ import optax
 
 from prompt_tuning import checks
 from prompt_tuning.checkpoints import weights
+from prompt_tuning.data.examples import label_texts
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.methods import method as methods
 from prompt_tuning.planning import chips
@@ -31,7 +32,7 @@ def compile_run(
     batch_size: int = 32,
     optimizer: optax.GradientTransformation | None = None,
     decoder: decoders.Decoder = decoders.Greedy(),
-    labels: Sequence[str] | None = None,
+    labels: Sequence[str] | Mapping[str, str] | None = None,
     layout: sharding.Layout = sharding.Layout(),
     which: Sequence[str] = ("train", "predict"),
 ) -> dict[str, reports.Report]:
@@ -62,7 +63,7 @@ def compile_run(
     made = programs.Programs(layout.bind(model, mesh), method, layout, mesh, shape)
     lowered = {
         "train": lambda: made.train_step(optimizer or optimizers.adafactor()),
-        "predict": lambda: made.predict(decoder, labels),
+        "predict": lambda: made.predict(decoder, labels and label_texts(labels)),
     }
     return {name: reports.compile_and_read(lowered[name], chip) for name in which}
 

@@ -12,6 +12,7 @@ import pathlib
 import jax
 
 from prompt_tuning import checks
+from prompt_tuning.checkpoints import runs
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import tasks
 from prompt_tuning.evaluation import decoders
@@ -73,9 +74,14 @@ def evaluate(
     if a file cannot: what it held before is still there.
     """
     checks.numbers("evaluate", max_examples=max_examples)
-    writers.check_folder(output_dir, "EVAL_OUTPUT_DIR")
+    checks.mounted(output_dir, "EVAL_OUTPUT_DIR")
     if jax.process_index() == 0:
-        reports.check_folder(output_dir, "EVAL_OUTPUT_DIR")
+        if (pathlib.Path(output_dir) / runs.FOLDER).exists():
+            raise ValueError(
+                f"EVAL_OUTPUT_DIR {output_dir} is the MODEL_DIR of a run, whose scalars are its own: give "
+                "another folder, or one in it."
+            )
+        checks.writable(output_dir, "EVAL_OUTPUT_DIR")
     mesh = layout.mesh()
     model = layout.bind(model, mesh)
     sharding.check_batch_size(batch_size, 1, mesh)

@@ -6,6 +6,7 @@
 import collections
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import json
+import os
 
 import jax
 
@@ -13,7 +14,7 @@ from prompt_tuning import checks
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import tables
 from prompt_tuning.data import unlabelled
-from prompt_tuning.data.examples import DataError
+from prompt_tuning.data.examples import DataError, label_texts
 from prompt_tuning.evaluation import decoders
 from prompt_tuning.evaluation import predict
 from prompt_tuning.evaluation import reports
@@ -36,7 +37,7 @@ def infer(
     id_column: str | None = None,
     prompt_column: str = "prompt",
     decoder: decoders.Decoder = decoders.Greedy(),
-    labels: Sequence[str] | None = None,
+    labels: Sequence[str] | Mapping[str, str] | None = None,
     batch_size: int = 32,
     layout: sharding.Layout = sharding.Layout(),
 ) -> None:
@@ -57,7 +58,7 @@ def infer(
       id_column: a table's column of ids (ID_COLUMN).
       prompt_column: a table's column of prompt names.
       decoder: the way to predict (DECODER).
-      labels: what `RankLabels` chooses among (CLASS_LABELS).
+      labels: what `RankLabels` chooses among, or a mapping to them (CLASS_LABELS).
       batch_size: B, examples at once over all devices (BATCH_SIZE).
       layout: how arrays lie on the devices.
 
@@ -66,8 +67,12 @@ def infer(
       OSError: another reason why nothing can be written; before anything is computed if it is there
         by then.
     """
+    if os.path.exists(input_file) and os.path.realpath(input_file) == os.path.realpath(output_file):
+        raise ValueError(
+            f"OUTPUT_FILE is INPUT_FILE ({input_file}): give another, to keep the texts."
+        )
     if output_file != STANDARD_OUTPUT and jax.process_index() == 0:
-        reports.check_file(output_file, "OUTPUT_FILE")
+        checks.writable_file(output_file, "OUTPUT_FILE")
     model = layout.bind(model, layout.mesh())
     several = isinstance(prompt_file, Mapping)
     texts = unlabelled.read_inputs(
@@ -87,7 +92,7 @@ def infer(
         batch_size,
         which=which,
         decoder=decoder,
-        labels=labels,
+        labels=labels and label_texts(labels),
         layout=layout,
     )
     if jax.process_index() > 0:

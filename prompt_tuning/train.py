@@ -25,7 +25,6 @@ from prompt_tuning.training import lock
 from prompt_tuning.training import loop
 from prompt_tuning.training import optimizers
 from prompt_tuning.training import sharding
-from prompt_tuning.training import writers
 
 
 def train(
@@ -107,7 +106,7 @@ def train(
         max_eval_examples=max_eval_examples,
         seed=seed,
     )
-    writers.check_folder(model_dir, "MODEL_DIR")
+    checks.mounted(model_dir, "MODEL_DIR")
     mesh = layout.mesh()
     model = layout.bind(model, mesh)
     sharding.check_batch_size(batch_size, accumulate, mesh)

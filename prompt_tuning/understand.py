@@ -15,13 +15,13 @@ from collections.abc import Mapping, Sequence
 import pathlib
 
 from prompt_tuning import api
+from prompt_tuning import checks
 from prompt_tuning import models
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import files as data_files
 from prompt_tuning.data import find_task
 from prompt_tuning.data import tables as data_tables
 from prompt_tuning.data import tasks
-from prompt_tuning.evaluation import reports
 from prompt_tuning.prompts import files
 from prompt_tuning.understanding import attention
 from prompt_tuning.understanding import control as controls
@@ -73,7 +73,9 @@ def understand(
     if report_file is not None:
         from prompt_tuning.understanding import report  # brings matplotlib
 
-        reports.check_file(report_file, "report_file (--out)")
+        checks.writable_file(report_file, "report_file (--out)")
+        if pathlib.Path(report_file).suffix != ".html":
+            raise ValueError(f"report_file (--out) must end in .html, found {report_file}.")
     mass = None
     read = [subjects.read_subject(*named, base, any_base_model) for named in prompts.items()]
     if task is not None:

@@ -21,6 +21,7 @@ from checkpoints import common
 import prompt_tuning as pt
 from prompt_tuning import models
 from prompt_tuning import atomic
+from prompt_tuning.checkpoints import model_dirs
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import examples
 from prompt_tuning.data import tasks
@@ -50,7 +51,7 @@ class Part:
 
 def method_of(prompt: str, location: str) -> soft_prompt.SoftPrompt:
     """The method that takes the prompts found there, whatever their lengths and stacks."""
-    found = prompt_files.read_prompts(learned.find_learned(prompt)).arrays
+    found = prompt_files.read_prompts(model_dirs.find_learned(prompt)).arrays
     lengths = {stack: len(found.get(prompt_files.parameter(stack), ())) for stack in STACKS}
     return soft_prompt.SoftPrompt(
         lengths["encoder"], location=location, decoder_length=lengths["decoder"]

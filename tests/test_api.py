@@ -76,6 +76,40 @@ def test_no_texts_have_no_predictions(model_folder):
     assert pt.predict(pt.load_model(model_folder), None, []) == []
 
 
+WRONG = """
+import sys
+import prompt_tuning as pt
+model, files = pt.load_model(sys.argv[1]), {"train": "train.csv"}
+for call in (
+    lambda: pt.predict(model, None, "a text"),
+    lambda: pt.predict(model, None, ["a text", None]),
+    lambda: pt.predict(model, "runs/x", ["a text"]),
+    lambda: pt.FilesTask("mine", "train.csv"),
+    lambda: pt.FilesTask("mine", files, labels="yes"),
+    lambda: pt.FilesTask("mine", files, labels=[0, 1]),
+):
+    try:
+        call()
+    except ValueError as error:
+        print(error)
+"""
+
+
+def test_arguments_of_another_type_are_refused_by_name(model_folder):
+    """As users find it: in tests, jaxtyping would tell before."""
+    command = [sys.executable, "-c", WRONG, str(model_folder)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "texts must be a list of texts, found 'a text'.",
+        "texts must be a list of texts, found ['a text', None].",
+        "prompt must be an array [P, D], found 'runs/x': read_prompt gives that of a file or run.",
+        "task mine: files (DATA_FILES) must be a mapping from splits to paths, found 'train.csv'",
+        "task mine: labels (CLASS_LABELS) must be a list of texts, or a mapping to texts, found 'yes'",
+        "task mine: labels (CLASS_LABELS) must be a list of texts, or a mapping to texts, found [0, 1]",
+    ]
+
+
 def test_a_batch_that_does_not_divide_is_named(model_folder, task):
     with pytest.raises(ValueError, match="BATCH_SIZE must be a multiple of 8 .*found 3"):
         pt.score(pt.load_model(model_folder), None, task, batch_size=3)

@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
+import prompt_tuning as pt
 from prompt_tuning import infer
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data.examples import DataError
+from prompt_tuning.evaluation import decoders
 from prompt_tuning.methods import method
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import files
@@ -50,6 +52,33 @@ def test_lines_to_a_file_and_to_standard_output(base, prompt_file, tmp_path, cap
 
     run(base, prompt_file, input_file=str(tmp_path / "in.txt"))
     assert capsys.readouterr().out == output.read_text()
+
+
+def test_the_texts_are_not_written_over(base, prompt_file, tmp_path):
+    texts = tmp_path / "in.txt"
+    texts.write_text("a text\n")
+    (tmp_path / "link.txt").symlink_to(texts)
+    for output in (texts, tmp_path / "link.txt"):
+        with pytest.raises(ValueError, match="OUTPUT_FILE is INPUT_FILE"):
+            run(base, prompt_file, input_file=str(texts), output_file=str(output))
+    assert texts.read_text() == "a text\n"
+
+
+def test_ranked_labels_come_as_they_were_given(prompt_file, tmp_path, capsys):
+    base = pt.load_model("pocket_t5_0.25M")
+    (tmp_path / "in.txt").write_text("a text\n")
+    infer.infer(
+        base,
+        method.Method(),
+        task_feature_lengths=LENGTHS,
+        input_file=str(tmp_path / "in.txt"),
+        decoder=decoders.RankLabels(),
+        labels={"0": "Bad", "1": "Good"},
+    )
+    row = json.loads(capsys.readouterr().out)
+    assert row["prediction"] == max(row["label_scores"], key=row["label_scores"].get)
+    assert row["label_scores"].keys() == {"Bad", "Good"}
+    assert base.vocabulary.decode(base.vocabulary.encode("Good")) == "good"
 
 
 def test_a_table(base, prompt_file, tmp_path, capsys):

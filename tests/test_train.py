@@ -2,16 +2,18 @@
 
 import dataclasses
 import json
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
 
 from prompt_tuning import eval as evaluation
 from prompt_tuning import train
+from prompt_tuning.checkpoints import model_dirs
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data.examples import DataError
 from prompt_tuning.data.files import FilesTask
-from prompt_tuning.methods import learned
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import initializers
 from prompt_tuning.training import optimizers
@@ -95,6 +97,19 @@ def test_evaluation_of_the_best_gives_the_runs_own_score(finished, base, task, t
     assert set(rows[0]) == {"id", "inputs", "targets", "prediction", "score"}
 
 
+def test_an_evaluation_does_not_write_into_a_run(finished, base, task):
+    folder, _ = finished
+    with pytest.raises(ValueError, match="EVAL_OUTPUT_DIR .* is the MODEL_DIR of a run"):
+        evaluation.evaluate(
+            base,
+            soft_prompt.SoftPrompt(4),
+            task,
+            output_dir=folder,
+            task_feature_lengths=LENGTHS,
+            prompt_file=folder,
+        )
+
+
 def test_no_examples_cannot_be_evaluated(base, task, tmp_path):
     with pytest.raises(ValueError, match="evaluate.max_examples must be at least 1, found 0"):
         evaluation.evaluate(
@@ -114,7 +129,7 @@ def test_another_part_goes_on_where_the_first_stopped(finished, base, task, tmp_
     result = run(base, task, tmp_path)
     for name, value in whole.trained.items():
         np.testing.assert_array_equal(result.trained[name], value)
-    assert learned.find_learned(tmp_path).name == "best"
+    assert model_dirs.find_learned(tmp_path).name == "best"
 
 
 @pytest.mark.parametrize(
@@ -149,6 +164,34 @@ def test_another_run_does_not_go_on(finished, base, task, changed, expected):
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+def test_a_run_does_not_go_on_with_other_data(finished, base, task, tmp_path):
+    folder, _ = finished
+    file = tmp_path / "train.tsv"
+    text = pathlib.Path(task.files["train"]).read_text()
+    file.write_text(text.replace("\tanimal", "\tother").replace("\tcolour", "\tanimal"))
+    swapped = dataclasses.replace(
+        task, files=dict(task.files, train=str(file)), labels=("animal", "colour", "other")
+    )
+    with pytest.raises(ValueError, match="holds another run: it had {'training examples': '"):
+        run(base, swapped, folder)
+
+
+def test_what_was_learned_without_a_save_to_go_on_from_is_kept(finished, base, task, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    best = tmp_path / "run" / "best" / "prompt.safetensors"
+    before = best.read_bytes()
+    with pytest.raises(ValueError, match="best was learned by another run.* no checkpoints/"):
+        run(base, task, tmp_path / "run")
+    assert best.read_bytes() == before
+
+
+def test_a_finished_run_says_so(finished, base, task, capsys):
+    folder, result = finished
+    assert run(base, task, folder, train_steps=2).step == result.step == 6
+    assert "is at step 6 of 2: there is no step left" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -169,7 +212,9 @@ def test_a_negative_seed_is_refused(base, task, tmp_path):
 def test_training_without_evaluation(base, task, tmp_path):
     only_train = FilesTask("colours", {"train": task.files["train"]}, id_column="id")
     run(base, only_train, tmp_path, train_steps=1, eval_period=None)
-    assert learned.find_learned(tmp_path) == tmp_path / "best"  # the last one, for want of scores
+    assert (
+        model_dirs.find_learned(tmp_path) == tmp_path / "best"
+    )  # the last one, for want of scores
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ import orbax.checkpoint as ocp
 from prompt_tuning.checkpoints import sealing
 
 DAMAGED = "damaged_checkpoints"  # beside a run's own
+FOLDER = "checkpoints"  # of a run's, in its MODEL_DIR
 _NONE = -1  # no step
 log = logging.getLogger(__name__)
 

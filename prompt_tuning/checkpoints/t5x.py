@@ -2,7 +2,8 @@
 
     checkpoint_{step}/checkpoint            msgpack: small arrays, and for each of the others a
                       target.…/             TensorStore specification that names its zarr array
-    checkpoint_{step}/state/manifest.ocdbt  or, newer, by Orbax: all zarr arrays in one database
+    checkpoint_{step}/state/manifest.ocdbt  or, newer, by Orbax: all zarr arrays in one database,
+    checkpoint_{step}/state/target.…/       or, where its OCDBT is switched off, a folder for each
 
 Only the parameters ("target") are of use here, not the optimizer's state. What they tell of the
 model is in t5x_config.py, the layers that newer networks stack in t5x_stacks.py.
@@ -30,7 +31,8 @@ from prompt_tuning.checkpoints.stored import reporting
 from prompt_tuning.t5 import config as t5_config
 from prompt_tuning.t5 import parameters
 
-MSGPACK, OCDBT = "checkpoint", "state/manifest.ocdbt"
+STATE = "state"
+MSGPACK, OCDBT = "checkpoint", f"{STATE}/manifest.ocdbt"
 VERSION = 3
 
 
@@ -39,7 +41,8 @@ def is_t5x(path: str) -> bool:
     if os.path.isfile(path):
         return False
     files = (_content(path, file) for file in (OCDBT, MSGPACK))
-    return any(file is not None for file in files) or bool(_steps(path))
+    found = any(file is not None for file in files)
+    return found or bool(_orbax_keys(path, STATE) or _steps(path))
 
 
 def read_t5x(path: str, config: t5_config.T5Config | None) -> Checkpoint:
@@ -123,18 +126,20 @@ def _of_prompt(name: str) -> bool:
 def _read_target(path: str) -> dict[str, StoredArray]:
     """All parameters of the one checkpoint at `path`, as an unscanned model names them."""
     if _content(path, OCDBT) is not None:
-        target = _read_ocdbt(path)
+        target = _read_orbax(path, OCDBT)
     elif (content := _content(path, MSGPACK)) is not None:
         target = _read_msgpack(path, content)
+    elif _orbax_keys(path, STATE):
+        target = _read_orbax(path, STATE)
     elif steps := _steps(path):
         raise CheckpointError(
             f"{path} is no T5X checkpoint but holds {len(steps)} of them. Name one: the newest is "
-            f"INITIAL_CHECKPOINT_PATH={path.rstrip('/')}/checkpoint_{max(steps)}."
+            f"{path.rstrip('/')}/checkpoint_{max(steps)}."
         )
     else:
         raise CheckpointError(
-            f"{path} is no T5X checkpoint: it has neither {MSGPACK} nor {OCDBT}. Check "
-            "INITIAL_CHECKPOINT_PATH."
+            f"{path} is no T5X checkpoint: it has neither {MSGPACK} nor {OCDBT}, nor arrays "
+            f"in {STATE}. Check INITIAL_CHECKPOINT_PATH."
         )
     with reporting(f"{path}: stacked layers"):
         return t5x_stacks.unstack(target)
@@ -172,23 +177,37 @@ def _in_memory(where: str, x: np.ndarray) -> StoredArray:
     return StoredArray(x.shape, floating(x.dtype, where), x.__getitem__)
 
 
-def _read_ocdbt(path: str) -> dict[str, StoredArray]:
-    database = {"driver": "ocdbt", "base": zarr.location(path, "state")}
-    with reporting(f"{path}/{OCDBT} cannot be read"):
-        found = zarr.keys(zarr.open_store(database), "target.", "target/")
-    names = [key.removesuffix("/.zarray") for key in found if key.endswith("/.zarray")]
-    if not names:
+def _read_orbax(path: str, place: str) -> dict[str, StoredArray]:
+    """From the database OCDBT, or from folders in STATE."""
+    store, keys = _orbax_store(path, place), _orbax_keys(path, place)
+    target = {}
+    for driver, metadata in zarr.METADATA.items():
+        folders = [key.removesuffix(metadata) for key in keys if key.endswith(f"/{metadata}")]
+        specs = {
+            folder.removeprefix("target.").rstrip("/").replace(".", "/"): {
+                **store,
+                "path": store.get("path", "") + folder,
+            }
+            for folder in folders
+        }
+        target |= zarr.open_arrays(path, specs, driver)
+    if not target:
         raise CheckpointError(
-            f"{path}/state holds no model (no array under target). The MODEL_DIR of a run of this "
+            f"{path}/{STATE} holds no model (no array under target). The MODEL_DIR of a run of this "
             "project is given as PROMPT_FILE."
         )
-    return zarr.open_arrays(
-        path,
-        {
-            name.removeprefix("target.").replace(".", "/"): {**database, "path": f"{name}/"}
-            for name in names
-        },
-    )
+    return target
+
+
+def _orbax_keys(path: str, place: str) -> list[str]:
+    """Of the files of the parameters' arrays."""
+    with reporting(f"{path}/{place} cannot be read"):
+        return zarr.keys(zarr.open_store(_orbax_store(path, place)), "target.", "target/")
+
+
+def _orbax_store(path: str, place: str) -> zarr.Spec:
+    folder = zarr.location(path, STATE)
+    return {"driver": "ocdbt", "base": folder} if place == OCDBT else folder
 
 
 def _content(path: str, file: str) -> bytes | None:
@@ -198,9 +217,9 @@ def _content(path: str, file: str) -> bytes | None:
         return found.value if found.state == "value" else None
 
 
-def _steps(path: str) -> list[int]:
+def _steps(path: str) -> set[int]:
     """Of the checkpoints in a MODEL_DIR."""
-    checkpoint = re.compile(rf"checkpoint_(\d+)/({MSGPACK}|{re.escape(OCDBT)})")
+    checkpoint = re.compile(rf"checkpoint_(\d+)/({MSGPACK}|{re.escape(OCDBT)}|{STATE}/target\..*)")
     with reporting(f"{path} cannot be read"):  # ":" follows "9"
         found = zarr.keys(zarr.open_store(zarr.location(path)), "checkpoint_0", "checkpoint_:")
-    return [int(match[1]) for key in found if (match := checkpoint.fullmatch(key))]
+    return {int(match[1]) for key in found if (match := checkpoint.fullmatch(key))}

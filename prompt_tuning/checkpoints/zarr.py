@@ -16,6 +16,7 @@ import tensorstore as ts
 from prompt_tuning.checkpoints.stored import Index, StoredArray, floating, reporting
 
 CHUNK_BYTES = 64 * 2**20  # as T5X writes them
+METADATA = {"zarr": ".zarray", "zarr3": "zarr.json"}  # an array's file of them, by driver
 RETRIES = 6  # about a minute, where TensorStore's own 32 are a quarter of an hour
 Spec = Mapping[str, Any]
 
@@ -38,21 +39,28 @@ def keys(store: ts.KvStore, first: str, end: str) -> list[str]:
     return [key.decode() for key in store.list(ts.KvStore.KeyRange(first, end)).result()]
 
 
-def open_arrays(where: str, specs: Mapping[str, Spec]) -> dict[str, StoredArray]:
+def open_arrays(
+    where: str, specs: Mapping[str, Spec], driver: str = "zarr"
+) -> dict[str, StoredArray]:
     """The arrays that lie in these key-value stores, by name; only their metadata are read.
+
+    Args:
+      where: the checkpoint, for messages.
+      specs: of the key-value stores, by the arrays' names.
+      driver: TensorStore's for their version of zarr, a key of METADATA.
 
     Raises:
       CheckpointError: one of them is not there, or is no floating-point array; values that are
         absent or damaged raise it when they are read.
     """
     with reporting(f"{where} cannot be read"):
-        opening = {name: _open(spec) for name, spec in specs.items()}
+        opening = {name: _open(spec, driver) for name, spec in specs.items()}
     return {name: _stored(array, f"{where}: {name}") for name, array in opening.items()}
 
 
-def _open(spec: Spec) -> ts.Future:
+def _open(spec: Spec, driver: str) -> ts.Future:
     # A chunk that is absent is an error: TensorStore would take it for zeros.
-    array = {"driver": "zarr", "kvstore": dict(spec), "fill_missing_data_reads": False}
+    array = {"driver": driver, "kvstore": dict(spec), "fill_missing_data_reads": False}
     return ts.open(array, open=True, read=True, context=_context())
 
 

@@ -4,7 +4,7 @@ Reading files lives in files.py and seqio_tasks/, keeping them on disk in cache.
 batches.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -106,6 +106,12 @@ class Examples:
         return self.take(
             np.sort(np.random.default_rng(seed).permutation(len(self))[:count]).tolist()
         )
+
+
+def label_texts(labels: Sequence[str] | Mapping[str, str]) -> tuple[str, ...]:
+    """The legal target texts of CLASS_LABELS, in order: of a mapping from a file's, what it makes of them."""
+    texts = labels.values() if isinstance(labels, Mapping) else labels
+    return tuple(dict.fromkeys(texts))
 
 
 def examples_from_text(

@@ -10,7 +10,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from prompt_tuning.data.examples import DataError, Examples, Report, examples_from_tokens
+from prompt_tuning.data.examples import (
+    DataError,
+    Examples,
+    Report,
+    examples_from_tokens,
+    label_texts,
+)
 from prompt_tuning.data.metrics import Results, check_metrics, illegal_rate, score
 from prompt_tuning.data.paths import Paths, expand, file_hash
 from prompt_tuning.data.tables import Columns, RowError, nearest, read_table
@@ -56,9 +62,24 @@ class FilesTask(ExamplesTask):
             raise DataError(
                 f"task {self.name}: on_bad_row is 'fail' or 'skip', found {self.on_bad_row!r}"
             )
-        if self.labels is not None and not self.labels:
-            raise DataError(f"task {self.name}: labels is empty: leave it out for free text")
+        if not isinstance(self.files, Mapping):
+            raise DataError(
+                f"task {self.name}: files (DATA_FILES) must be a mapping from splits to paths, found "
+                f"{self.files!r}"
+            )
+        if self.labels is not None:
+            self._check_label_types()
         check_metrics(self.metrics, self.labels is not None, fields=("inputs", "targets"))
+
+    def _check_label_types(self) -> None:
+        if not self.labels:
+            raise DataError(f"task {self.name}: labels is empty: leave it out for free text")
+        texts = [self.labels] if isinstance(self.labels, str) else label_texts(self.labels)
+        if isinstance(self.labels, str) or not all(isinstance(text, str) for text in texts):
+            raise DataError(
+                f"task {self.name}: labels (CLASS_LABELS) must be a list of texts, or a mapping to texts, "
+                f"found {self.labels!r}"
+            )
 
     @property
     def splits(self) -> Collection[str]:
@@ -67,7 +88,7 @@ class FilesTask(ExamplesTask):
     @property
     def label_texts(self) -> tuple[str, ...] | None:
         """The legal target texts in order, or None for a free-text task."""
-        return None if self.labels is None else tuple(dict.fromkeys(self._label_of_raw.values()))
+        return None if self.labels is None else label_texts(self.labels)
 
     def identity(self, split: str) -> dict[str, object]:
         definition = [self.inputs, self.targets, self.labels, self.id_column, self.on_bad_row]

@@ -93,8 +93,9 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """Yields `fields | {"id", "prediction", "score"}` in the order of `examples`.
 
-        The score is the prediction's log-probability in nats; where labels are ranked,
-        "label_scores" has that of each.
+        The score is the prediction's log-probability in nats. A text that was written comes as the
+        vocabulary has it (SentencePiece may fold case); where labels are ranked, the prediction is one
+        of them as it was given, and "label_scores" has the score of each.
 
         Every process gives the same examples and gets all predictions; its devices
         compute their share.
@@ -110,11 +111,14 @@ class Predictor:
         numbers = range(len(examples)) if numbers is None else numbers
         decoded = self._decode_rows(params, examples, bank or {}, np.array([which, numbers]))
         for name, fields, output in zip(examples.ids, examples.fields, decoded, strict=True):
-            prediction = self._vocabulary.decode(output.tokens)
-            row = fields | {"id": name, "prediction": prediction, "score": float(output.log_probs)}
-            if output.label_log_probs is not None:
-                row["label_scores"] = dict(zip(self._labels, output.label_log_probs.tolist()))
-            yield row
+            of_labels = output.label_log_probs
+            if of_labels is None:
+                prediction, more = self._vocabulary.decode(output.tokens), {}
+            else:
+                prediction = self._labels[int(np.argmax(of_labels))]
+                more = {"label_scores": dict(zip(self._labels, of_labels.tolist()))}
+            found = {"id": name, "prediction": prediction, "score": float(output.log_probs)}
+            yield fields | found | more
 
     def _decode_rows(self, params, examples, bank, chosen) -> Iterator[decoders.Output]:
         batch_size = self._shape[0]

@@ -3,35 +3,11 @@
 from collections.abc import Iterable, Mapping
 import json
 import os
-import pathlib
-import tempfile
 
 from prompt_tuning import atomic
 from prompt_tuning.evaluation import predict
 
 Path = str | os.PathLike
-
-
-def check_folder(folder: Path, flag: str) -> None:
-    """Makes the folder that `flag` names, so that hours of work do not end where nothing can be kept.
-
-    Raises OSError, naming `flag`, where nothing can be written there.
-    """
-    try:
-        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(
-            f"{flag}: nothing can be written in {folder} ({error.strerror}): give another."
-        ) from error
-
-
-def check_file(file: Path, flag: str) -> None:
-    """As `check_folder`, of the folder that the file will be in."""
-    if os.path.isdir(file):
-        raise IsADirectoryError(f"{flag}: {file} is a folder: give a file in it.")
-    check_folder(pathlib.Path(file).parent, flag)
 
 
 def write_metrics(path: Path, values: Mapping[str, float]) -> None:

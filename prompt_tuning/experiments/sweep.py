@@ -172,7 +172,7 @@ def train_together(
         keep=keep,
         max_eval_examples=max_eval_examples,
     )
-    writers.check_folder(out, "MODEL_DIR")
+    checks.mounted(out, "MODEL_DIR")
     lengths = checks.feature_lengths(task_feature_lengths)
     mesh = layout.mesh()
     model = layout.bind(model, mesh)
@@ -216,10 +216,10 @@ def train_together(
             put,
             evaluate,
             identity={
-                **resuming.identity(task.name, model, method, state.members.trained),
+                **resuming.identity(
+                    task.name, batches[members[0].seed], model, method, state.members.trained
+                ),
                 "members": [[member.learning_rate, member.seed] for member in members],
-                "batch": batch_size,
-                "lengths": list(lengths),
             },
             steps=train_steps,
             eval_period=eval_period or train_steps,
@@ -304,10 +304,13 @@ def _train(
     """training/loop.py's order of things, for all members: resume, then step, evaluate and save."""
     members, metric = files.members, files.metric
     with contextlib.ExitStack() as stack:
-        checkpoints = runs.RunCheckpoints(files.out / "checkpoints", keep)
+        checkpoints = runs.RunCheckpoints(files.out / runs.FOLDER, keep)
         stack.callback(checkpoints.close)
         bests = [loop.Best() for _ in members]
-        if (notes := checkpoints.notes()) is not None:
+        if (notes := checkpoints.notes()) is None:
+            for folder in files.folders:
+                resuming.check_unused(folder)
+        else:
             resuming.check_identity(notes["run"], identity, files.out)
             resuming.tell_changes(notes["config"], files.configuration)
             bests = [loop.Best(**best) for best in notes["best"]]

@@ -11,13 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from prompt_tuning.checkpoints import described
+from prompt_tuning.checkpoints import model_dirs
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.methods import method
 from prompt_tuning.t5 import network
 from prompt_tuning.t5 import parameters
 from prompt_tuning.t5 import partition
 
-FILE = "learned.safetensors"
+FILE = model_dirs.LEARNED
 SCOPE = "added"  # of the modules' parameters, in the scope of the point
 
 
@@ -60,7 +61,13 @@ class Added(method.Method):
 
     def read(self, base: weights.FrozenModel, path: pathlib.Path) -> parameters.Flat:
         """Reads what `write` wrote; raises ValueError where it does not fit this method or model."""
-        path = path / FILE if path.is_dir() else path
+        folder, path = path, path / FILE if path.is_dir() else path
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"PROMPT_FILE: there is no {FILE} in {folder}, which {type(self).__name__} writes, but "
+                f"{sorted(x.name for x in folder.iterdir())}: set METHOD to the one that it is of, or "
+                "change PROMPT_FILE."
+            )
         arrays, about = described.read(path)
         expected = {"method": type(self).__name__, **self.identity}
         for name, value in expected.items():

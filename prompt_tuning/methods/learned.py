@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import logging
 import os
-import pathlib
 
 import jax
 from jaxtyping import Float
 import numpy as np
 
+from prompt_tuning.checkpoints import model_dirs
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.methods import method as methods
 from prompt_tuning.methods import soft_prompt
@@ -69,7 +69,7 @@ def adapt_by_row(
 
 
 def _read(model: weights.FrozenModel, method: methods.Method, path: Path) -> parameters.Flat:
-    found = find_learned(path)
+    found = model_dirs.find_learned(path)
     log.info("Reading %s", found)
     return method.read(model, found)
 
@@ -89,7 +89,7 @@ def check(
     elif isinstance(prompt_file, Mapping):
         prompt_file = list(prompt_file.values())
     for path in prompt_file or ():
-        find_learned(path)
+        model_dirs.find_learned(path)
 
 
 def _check_given(method: methods.Method, prompt_file: object | None) -> None:
@@ -103,33 +103,3 @@ def _check_given(method: methods.Method, prompt_file: object | None) -> None:
             f"{name} learns nothing, found PROMPT_FILE {prompt_file}: leave it out, or set METHOD to the "
             "one that wrote it."
         )
-
-
-def find_learned(path: Path) -> pathlib.Path:
-    """What a method's `read` takes: of a run's folder its best, else its newest, save.
-
-    Any other path is that of a prompt file or of a folder that a method wrote, and is returned as
-    it is. Raises FileNotFoundError if nothing is there.
-    """
-    path = pathlib.Path(path)
-    if not path.exists():
-        raise FileNotFoundError(
-            f"PROMPT_FILE: there is no {path}. Give a prompt file, or the MODEL_DIR of a run."
-        )
-    newest_first = reversed(saves(path).values())
-    return next((save for save in [path / "best", *newest_first] if _holds_files(save)), path)
-
-
-def saves(model_dir: Path) -> dict[int, pathlib.Path]:
-    """What a run wrote as it went, by step in rising order; of T5X's runs too."""
-    found = {
-        int(save.name.split("_")[1]): save
-        for save in pathlib.Path(model_dir).glob("numpy_checkpoints/checkpoint_*")
-        if save.name.split("_")[1].isdigit() and _holds_files(save)
-    }
-    return dict(sorted(found.items()))
-
-
-def _holds_files(folder: pathlib.Path) -> bool:
-    """Whether there is a file that is whole; atomic.py's partial ones have a dot in front."""
-    return folder.is_dir() and any(not file.name.startswith(".") for file in folder.iterdir())

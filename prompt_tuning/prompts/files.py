@@ -20,6 +20,7 @@ import numpy as np
 
 from prompt_tuning import atomic
 from prompt_tuning.checkpoints import described
+from prompt_tuning.checkpoints import model_dirs
 from prompt_tuning.checkpoints import peft
 from prompt_tuning.checkpoints import t5x
 from prompt_tuning.checkpoints.stored import reporting
@@ -109,9 +110,20 @@ def _read_folder(folder: pathlib.Path) -> Prompts:
     if not arrays:
         raise FileNotFoundError(
             f"PROMPT_FILE: there is no prompt in {folder}: expected {file_name('encoder')}, "
-            f"{DESCRIBED} or PEFT's {peft.CONFIG}. Give a prompt file, or the MODEL_DIR of a run."
+            f"{DESCRIBED} or PEFT's {peft.CONFIG}, {_found_instead(folder)}"
         )
     return Prompts(arrays, {})
+
+
+def _found_instead(folder: pathlib.Path) -> str:
+    """What is in a folder without a prompt, and what to do then."""
+    if method := model_dirs.written_by(folder):
+        return f"found what {method} learned: set METHOD to it (gin/methods/)."
+    if (folder / "model.safetensors").is_file():
+        return "found a model: set METHOD to what tuned it (gin/methods/model_tuning.gin)."
+    if runs := sorted(best.parent.name for best in folder.glob("*/best")):
+        return f"found runs: give the MODEL_DIR of one ({', '.join(runs[:5])})."
+    return "found neither. Give a prompt file, or the MODEL_DIR of a run."
 
 
 def _checked(

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 import numpy as np
 
+from prompt_tuning.checkpoints import model_dirs
 from prompt_tuning.checkpoints.stored import StoredArray
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.prompts import files
@@ -134,10 +135,16 @@ class ClassLabels(_FromTable):
     Paper, section 3.2. Labels that do not fit are an error, where the original
     warns and leaves them out. The fallback draws all P rows, as in the original,
     and uses this table unless it has its own.
+
+    Attributes:
+      labels: in the order of their rows.
+      fallback: fills the rows behind the labels.
+      truncate: of more than P labels, use the first P (the original's way).
     """
 
     labels: Sequence[str]
     fallback: Initializer = SampledVocab()
+    truncate: bool = False
 
     def __post_init__(self):
         if isinstance(self.labels, str) or not self.labels:
@@ -155,12 +162,14 @@ class ClassLabels(_FromTable):
     ) -> Float[Array, "P D"]:
         length, width = shape
         table = self._table(table, width)
-        if len(self.labels) > length:
+        labels = self.labels[:length] if self.truncate else self.labels
+        if len(labels) > length:
             raise ValueError(
-                f"CLASS_LABELS has {len(self.labels)} labels, which need as many "
-                f"rows, but PROMPT_LENGTH is {length}: raise PROMPT_LENGTH."
+                f"CLASS_LABELS has {len(labels)} labels, which need as many rows, "
+                f"but PROMPT_LENGTH is {length}: raise PROMPT_LENGTH, or set "
+                "ClassLabels.truncate = True."
             )
-        pieces = [_encode(label, vocabulary, table, "CLASS_LABELS") for label in self.labels]
+        pieces = [_encode(label, vocabulary, table, "CLASS_LABELS") for label in labels]
         rows = jnp.stack([_gather(table, ids).mean(axis=0) for ids in pieces])
         prompt = self.fallback(key, shape, table=table, vocabulary=vocabulary)
         return prompt.at[: len(rows)].set(rows)
@@ -223,14 +232,14 @@ def _encode(text: str, vocabulary: Vocabulary | None, table: Table, flag: str) -
 
 @dataclasses.dataclass(frozen=True)
 class FromFile:
-    """The encoder prompt in a file or folder of any form (prompts/files.py), [P, D] exactly."""
+    """The encoder prompt in a file or folder of any form (prompts/files.py), or of a run, [P, D] exactly."""
 
     path: files.Path
 
     @property
     def prompt_files(self) -> Sequence[files.Path]:
         """Where other prompts come in, whose base models can then be checked."""
-        return (self.path,)
+        return (model_dirs.find_learned(self.path),)
 
     def __call__(
         self,
@@ -240,7 +249,8 @@ class FromFile:
         table: Table | None = None,
         vocabulary: Vocabulary | None = None,
     ) -> Float[Array, "P D"]:
-        return jnp.asarray(files.read_prompt(self.path, *shape))
+        (file,) = self.prompt_files
+        return jnp.asarray(files.read_prompt(file, *shape))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,7 +268,7 @@ class AverageOf:
     @property
     def prompt_files(self) -> Sequence[files.Path]:
         """As of `FromFile`."""
-        return self.paths
+        return [model_dirs.find_learned(path) for path in self.paths]
 
     def __call__(
         self,
@@ -269,5 +279,5 @@ class AverageOf:
         vocabulary: Vocabulary | None = None,
     ) -> Float[Array, "P D"]:
         return jnp.asarray(
-            np.mean([files.read_prompt(path, *shape) for path in self.paths], axis=0)
+            np.mean([files.read_prompt(path, *shape) for path in self.prompt_files], axis=0)
         )

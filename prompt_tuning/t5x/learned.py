@@ -17,7 +17,7 @@ from t5x import checkpoints
 from t5x import utils
 import tensorflow as tf
 
-from prompt_tuning.methods import learned
+from prompt_tuning.checkpoints import model_dirs
 from prompt_tuning.t5 import parameters
 from prompt_tuning.t5 import partition
 from prompt_tuning.t5x import model
@@ -49,7 +49,7 @@ class AdaptedState(utils.TrainStateInitializer):
         if prompt_file is None:
             self._added = method.initial(base, jax.random.key(seed))
         else:
-            self._added = method.read(base, learned.find_learned(prompt_file))
+            self._added = method.read(base, model_dirs.find_learned(prompt_file))
         super().__init__(*args, **options)
 
     def from_scratch(self, init_rng: jax.Array) -> Any:

@@ -10,6 +10,8 @@ import platform
 
 import jax
 
+from prompt_tuning import checks
+
 NAME = ".lock"
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ def held(folder: pathlib.Path) -> Iterator[None]:
     if jax.process_index() > 0:
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    checks.writable(folder, "MODEL_DIR")
     with open(folder / NAME, "a+", encoding="utf-8") as file:
         _take(file, folder)
         file.truncate(0)

@@ -137,17 +137,17 @@ def train(
     params = dict(base.params) | method.initial(base, jax.random.key(seed))
     trained, _ = partition.split(params, method.trainable)
     identity = {
-        **resuming.identity(task_name, base, method, trained),
+        **resuming.identity(task_name, batches, base, method, trained),
         "seed": seed,
-        "batch": batches.step.batch_size,
-        "lengths": [batches.step.inputs_length, batches.step.targets_length],
     }
 
     # A save that is found must be this run's.
     best = Best()
-    checkpoints = runs.RunCheckpoints(model_dir / "checkpoints", keep)
+    checkpoints = runs.RunCheckpoints(model_dir / runs.FOLDER, keep)
     notes = checkpoints.notes()
-    if notes is not None:
+    if notes is None:
+        resuming.check_unused(model_dir)
+    else:
         resuming.check_identity(notes["run"], identity, model_dir)
         resuming.tell_changes(notes["config"], configuration)
         best = Best(**notes["best"])
@@ -172,6 +172,8 @@ def train(
     writers.take_back(model_dir, step, best.evaluated)
     writer = writers.ScalarWriter(model_dir, step)
     progress = progress_lines.Progress(step, steps, batches.step.batch_size)
+    if step >= steps:
+        progress.note(f"{model_dir} is at step {step} of {steps}: there is no step left to train.")
 
     def put(step: int) -> tuple[list[training_step.Batch], list[str]]:
         parts, ids = batches(step)

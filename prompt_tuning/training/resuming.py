@@ -6,22 +6,30 @@ import logging
 import pathlib
 from typing import Any
 
+from prompt_tuning.checkpoints import model_dirs
 from prompt_tuning.checkpoints import weights
+from prompt_tuning.data import arrangements
 from prompt_tuning.methods import method as methods
 from prompt_tuning.t5 import parameters
 
+DATA = "training examples"
 log = logging.getLogger(__name__)
 
 
 def identity(
     task_name: str | None,
+    batches: arrangements.ArrangedBatches,
     base: weights.FrozenModel,
     method: methods.Method,
     trained: parameters.Flat,
 ) -> dict[str, Any]:
     """What every run with these is, in JSON's types."""
+    step = batches.step
     return {
         "task": task_name,
+        DATA: batches.fingerprint(),
+        "batch": step.batch_size,
+        "lengths": [step.inputs_length, step.targets_length],
         "model": base.fingerprint + (" as int8" if base.execution.int8_weights else ""),
         "trained": {name: list(x.shape) for name, x in sorted(trained.items())},
         **method.identity,
@@ -34,14 +42,28 @@ def check_identity(
     """Raises ValueError where the run in MODEL_DIR is not this one.
 
     What must be equal is what decides which numbers the next step computes, but for the optimizer:
-    task, model, method, seed, batch size and lengths.
+    task, training examples, model, method, seed, batch size and lengths.
     """
+    saved = {DATA: identity[DATA], **saved}  # saves of before it was kept
     differing = [name for name in identity if saved.get(name) != identity[name]]
+    if len(differing) > 1 and DATA in differing:  # which go by the seed, the lengths, ...
+        differing.remove(DATA)
     if differing:
         was, now = ({name: values.get(name) for name in differing} for values in (saved, identity))
         raise ValueError(
             f"{model_dir} holds another run: it had {was}, this one has {now}. Give another "
             "MODEL_DIR, or the configuration of that run (config.gin)."
+        )
+
+
+def check_unused(model_dir: pathlib.Path) -> None:
+    """Raises ValueError where there is no save to go on from, but something learned, which a run that
+    begins would write over.
+    """
+    if (found := model_dirs.find_learned(model_dir)) != model_dir:
+        raise ValueError(
+            f"{found} was learned by another run, of which {model_dir} has no checkpoints/ to go on from: "
+            "give another MODEL_DIR, or remove it."
         )
 
 

@@ -22,15 +22,6 @@ from prompt_tuning import atomic
 SCALARS = "scalars.jsonl"
 
 
-def check_folder(folder: str | os.PathLike, name: str) -> None:
-    """Raises ValueError where a bucket's address is given for a folder: saves are renamed whole."""
-    if "://" in str(folder):
-        raise ValueError(
-            f"{name} must be a folder that this machine sees, found {str(folder)!r}: mount the bucket "
-            "(gcsfuse), and give the folder where it is mounted."
-        )
-
-
 def take_back(folder: str | os.PathLike, step: int, evaluated: int) -> None:
     """Removes the scalars that an ended run wrote beyond its last save, for they come again.
 

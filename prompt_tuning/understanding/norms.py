@@ -8,8 +8,8 @@ import pathlib
 from jaxtyping import Array, Float
 import numpy as np
 
+from prompt_tuning.checkpoints import model_dirs
 from prompt_tuning.data import vocabulary as vocabularies
-from prompt_tuning.methods import learned
 from prompt_tuning.prompts import files
 from prompt_tuning.prompts import neighbors
 from prompt_tuning.training import writers
@@ -47,7 +47,7 @@ def training(folder: files.Path) -> Training | None:
     """What the MODEL_DIR of a run, here or in T5X, kept of its training; None for anything else."""
     saves = {
         step: {name: row_norms(rows) for name, rows in subjects.read_prompts(save).arrays.items()}
-        for step, save in learned.saves(folder).items()
+        for step, save in model_dirs.saves(folder).items()
     }
     if not saves:
         return None

@@ -11,10 +11,10 @@ import numpy as np
 
 from prompt_tuning import models
 from prompt_tuning.checkpoints import described
+from prompt_tuning.checkpoints import model_dirs
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.methods import added
-from prompt_tuning.methods import learned
 from prompt_tuning.methods import method
 from prompt_tuning.methods import soft_prompt
 from prompt_tuning.prompts import files
@@ -104,14 +104,14 @@ def read_embeddings(
 
 
 def read_subject(name: str, given: files.Path, base: Base, any_base_model: bool = False) -> Subject:
-    """The prompts at `given`, which `learned.find_learned` understands, checked against the base.
+    """The prompts at `given`, which `model_dirs.find_learned` understands, checked against the base.
 
     Raises:
       FileNotFoundError: nothing is there.
       ValueError: it is no prompt, or one of another width or (unless `any_base_model`, and where both
         are known) of another base model.
     """
-    path = learned.find_learned(given)
+    path = model_dirs.find_learned(given)
     found = read_prompts(path)
     prompts = {
         stack: found.arrays[files.parameter(stack)]

@@ -42,10 +42,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--any_base_model", action="store_true", help="a prompt of another model, too"
     )
-    common.add_vocabulary(parser)
+    common.add_given(parser)
     args = parser.parse_args(argv)
     with common.short_errors(parser):
-        base = common.find_model(args.base, "BASE", common.vocabulary(args)).model
+        base = common.find_model(args.base, "BASE", common.given(args)).model
         prompts = common.find_prompts(args.prompt, "PROMPT")
         check(prompts, base, args)
         with common.new(args.out) as folder:

@@ -1,7 +1,7 @@
 """What the checkpoint tools share: what lies at a path, folders written whole, tables, short errors."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import pathlib
@@ -12,18 +12,33 @@ import uuid
 import numpy as np
 
 from prompt_tuning import models
+from prompt_tuning.checkpoints import model_dirs
 from prompt_tuning.checkpoints import t5x
+from prompt_tuning.checkpoints import t5x_config
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.checkpoints.stored import Checkpoint, CheckpointError
 from prompt_tuning.data import vocabulary as vocabularies
-from prompt_tuning.methods import learned
 from prompt_tuning.prompts import files
+from prompt_tuning.t5.config import ACTIVATIONS
 
 FORMATS = {
     "native": "a model in the project's format",
     "hugging_face": "a model in Hugging Face's format",
     "t5x": "a T5X checkpoint",
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """What the user says of a model that does not say it itself.
+
+    Attributes:
+      vocabulary: of a model that brings none.
+      config: fields of T5Config that a T5X checkpoint cannot tell; those of them that are given.
+    """
+
+    vocabulary: vocabularies.Vocabulary | None = None
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,14 +64,14 @@ class Found:
         return {**params, **(self.prompts.arrays if self.prompts else {})}
 
 
-def find(path: str, argument: str, vocabulary: vocabularies.Vocabulary | None = None) -> Found:
+def find(path: str, argument: str, given: Given = Given()) -> Found:
     """What lies at `path`; of a model only names and shapes are read.
 
     Args:
       path: a model in any format, or its name; a prompt file, a folder of them, a PEFT adapter or a
         run's MODEL_DIR.
       argument: what the user calls it, for errors.
-      vocabulary: of a model that brings none.
+      given: for a model that does not say it itself.
     """
     if path in models.SHIPPED and not pathlib.Path(path).exists():
         path = str(models.ASSETS / path)
@@ -65,13 +80,15 @@ def find(path: str, argument: str, vocabulary: vocabularies.Vocabulary | None = 
         raise FileNotFoundError(f"{argument}: there is no {path}.")
     try:
         if here:
-            path = str(learned.find_learned(path))
+            path = str(model_dirs.find_learned(path))
         kind = weights.format_of(path)
         if kind is None:
             return Found(path, None, None, files.read_prompts(path))
         model = weights.read_checkpoint(path)
         if model.vocabulary is None:
-            model = weights.read_checkpoint(path, vocabulary=vocabulary)
+            told = given.config if kind == "t5x" else {}
+            config = dataclasses.replace(model.config, **told)
+            model = weights.read_checkpoint(path, config=config, vocabulary=given.vocabulary)
         return Found(path, kind, model, _t5x_prompts(path) if kind == "t5x" else None)
     except (ValueError, OSError) as error:
         raise ValueError(f"{argument}: {error}") from error
@@ -85,11 +102,9 @@ def _t5x_prompts(path: str) -> files.Prompts | None:
     return files.Prompts({k: np.asarray(x, np.float32) for k, x in arrays.items()}, {})
 
 
-def find_model(
-    path: str, argument: str, vocabulary: vocabularies.Vocabulary | None = None
-) -> Found:
+def find_model(path: str, argument: str, given: Given = Given()) -> Found:
     """`find`, where nothing but a model will do."""
-    found = find(path, argument, vocabulary)
+    found = find(path, argument, given)
     if found.model is None:
         raise ValueError(f"{argument}: expected a model, found prompts at {found.path}.")
     return found
@@ -132,6 +147,28 @@ def parser(description: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+
+def add_given(arguments: argparse.ArgumentParser) -> None:
+    """The arguments that `given` reads."""
+    add_vocabulary(arguments)
+    arguments.add_argument(
+        "--relpos_max_distance",
+        type=int,
+        metavar="N",
+        help="of a T5X checkpoint, which does not tell it: T5Config's (128)",
+    )
+    arguments.add_argument(
+        "--activation",
+        choices=ACTIVATIONS,
+        help="likewise (gelu where the feed-forward layer is gated, relu where it is not)",
+    )
+
+
+def given(args: argparse.Namespace) -> Given:
+    told = {name: getattr(args, name) for name in t5x_config.UNTOLD}
+    told = {name: value for name, value in told.items() if value is not None}
+    return Given(vocabulary(args), told)
 
 
 def add_vocabulary(arguments: argparse.ArgumentParser) -> None:

@@ -78,10 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("A", "B"):
         parser.add_argument(name, help="folder, file, gs:// address or model's name")
     parser.add_argument("--atol", type=float, default=0.0, help="differences to overlook (0)")
-    common.add_vocabulary(parser)
+    common.add_given(parser)
     args = parser.parse_args(argv)
     with common.short_errors(parser):
-        given = common.vocabulary(args)
+        given = common.given(args)
         a, b = common.find(args.A, "A", given), common.find(args.B, "B", given)
         lines = misfits(a.arrays, b.arrays)
         close = compare_values(a.arrays, b.arrays, args.atol)

@@ -7,7 +7,8 @@
 
 OUT is a folder that is not there yet; T5X's checkpoint is OUT/checkpoint_STEP. One array, or one part
 of a model's safetensors files, is in memory at a time. Without --dtype values stay exactly as they are.
-Prompts in a T5X checkpoint are convert_prompt.py's part.
+What a T5X checkpoint does not tell is as in T5X's published models, unless --relpos_max_distance and
+--activation say otherwise. Prompts in it are convert_prompt.py's part.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,12 +41,30 @@ def write(folder: pathlib.Path, model: Checkpoint, args) -> None:
         WRITERS[args.to](folder, model.config, params, model.vocabulary, dtype=dtype)
 
 
-def check(model: Checkpoint, args) -> None:
-    """Raises ValueError for what the format needs and nothing gives."""
+def check(found: common.Found, given: common.Given, args) -> None:
+    """Raises ValueError for what the format needs and nothing gives, and for what is no use."""
+    if found.format != "t5x" and given.config:
+        raise ValueError(
+            f"--{' and --'.join(given.config)}: expected a T5X checkpoint, which does not tell, found "
+            f"{common.FORMATS[found.format]} at {args.path}, which does: leave it out."
+        )
     if args.to == "t5x" and args.step is None:
         raise ValueError("--to t5x needs --step, the number of training steps behind the model.")
-    if args.to != "t5x" and model.vocabulary is None:
+    if args.to != "t5x" and found.model.vocabulary is None:
         raise ValueError(f"IN: {args.path} brings no vocabulary: give --vocabulary_file.")
+
+
+def note_untold(found: common.Found, given: common.Given, args) -> None:
+    """Prints what IN does not tell and nobody gave, and what OUT will not tell."""
+    untold = {name: getattr(found.model.config, name) for name in t5x_config.UNTOLD}
+    assumed = {name: value for name, value in untold.items() if name not in given.config}
+    if found.format == "t5x" and assumed:
+        print(
+            f"Not in IN, and taken from T5X's published models: {assumed}. Otherwise give "
+            f"--{' and --'.join(assumed)}."
+        )
+    if args.to == "t5x":
+        print(f"Not in OUT, whose readers must know it: {untold}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -55,14 +74,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--to", required=True, choices=common.FORMATS)
     parser.add_argument("--dtype", choices=DTYPES, help="on disk; without it that of IN")
     parser.add_argument("--step", type=int, metavar="N", help="of the T5X checkpoint")
-    common.add_vocabulary(parser)
+    common.add_given(parser)
     args = parser.parse_args(argv)
     with common.short_errors(parser):
-        found = common.find_model(args.path, "IN", common.vocabulary(args))
-        check(found.model, args)
-        if "t5x" in (found.format, args.to):
-            untold = {name: getattr(found.model.config, name) for name in t5x_config.UNTOLD}
-            print(f"Not in a T5X checkpoint, which is read as T5X's published models: {untold}")
+        given = common.given(args)
+        found = common.find_model(args.path, "IN", given)
+        check(found, given, args)
+        note_untold(found, given, args)
         with common.new(args.out) as folder:
             write(folder, found.model, args)
     print(f"{args.out}: {common.FORMATS[args.to]}")

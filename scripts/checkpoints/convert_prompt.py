@@ -17,6 +17,7 @@ import pathlib
 import numpy as np
 
 import common
+from prompt_tuning import models
 from prompt_tuning.checkpoints import peft
 from prompt_tuning.prompts import files
 
@@ -41,7 +42,7 @@ def base_model(prompts: files.Prompts, given: str | None) -> str:
         raise ValueError(
             "--to peft needs --base_model: a model's name at Hugging Face or its folder."
         )
-    if os.path.isdir(name):
+    if os.path.isdir(name) or name in models.SHIPPED:
         found = common.find_model(name, "--base_model")
         if found.format != "hugging_face":
             raise ValueError(

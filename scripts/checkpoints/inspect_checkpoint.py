@@ -63,10 +63,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--values", action="store_true", help="mean, std and norm of each parameter"
     )
     parser.add_argument("--fingerprint", action="store_true", help="tells base models apart")
-    common.add_vocabulary(parser)
+    common.add_given(parser)
     args = parser.parse_args(argv)
     with common.short_errors(parser):
-        found = common.find(args.path, "PATH", common.vocabulary(args))
+        found = common.find(args.path, "PATH", common.given(args))
         print(f"{found.path}: {common.FORMATS.get(found.format, 'prompts')}")
         if found.model:
             show_model(found.model, args)

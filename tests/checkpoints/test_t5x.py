@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from prompt_tuning.checkpoints import t5x
@@ -116,6 +117,32 @@ def test_arrays_that_orbax_wrote_are_read_bit_by_bit():
     assert_same(t5x.read_t5x(path, None).params, params)
 
 
+@pytest.mark.parametrize("zarr3", [False, True])
+@pytest.mark.parametrize("ocdbt", [False, True])
+def test_all_that_orbax_can_write_is_read(tmp_path, ocdbt, zarr3):
+    config, path = models.tiny_config(), tmp_path / "checkpoint_5"
+    params, prompt = random_params(config), {PROMPT: np.ones((5, 16), np.float32)}
+    tree = {"target": parameters.unflatten(params | prompt), "state": {"step": np.asarray(5)}}
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=ocdbt, use_zarr3=zarr3)
+    ocp.Checkpointer(handler).save(path / "state", tree)
+    assert (path / "state" / "manifest.ocdbt").exists() == ocdbt
+    found = weights.read_checkpoint(path)
+    assert found.config == config
+    assert_same(found.params, params)
+    assert_same(t5x.read_t5x_prompt(str(path)), prompt)
+    with pytest.raises(CheckpointError, match="holds 1 of them"):
+        weights.read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("ocdbt", [False, True])
+def test_what_orbax_wrote_for_others_is_no_model(tmp_path, ocdbt):
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=ocdbt)
+    ocp.Checkpointer(handler).save(tmp_path / "state", {"params": {"x": np.ones((2, 3))}})
+    assert t5x.is_t5x(str(tmp_path)) == ocdbt
+    with pytest.raises(CheckpointError, match="no array under target" if ocdbt else "neither"):
+        t5x.read_t5x(str(tmp_path), None)
+
+
 @pytest.mark.parametrize("stack", ["encoder", "decoder"])
 def test_stacked_layers_are_cut_as_t5x_stacked_them(stack):
     params = t5x.read_t5x(str(ORBAX / "umt5" / "checkpoint_2"), None).params
@@ -196,7 +223,7 @@ def test_of_a_model_dir_one_must_be_named(tmp_path):
     for step in (9, 100, 20):
         t5x.write_t5x(tmp_path, step, {"x": np.ones(3, np.float32)})
     assert t5x.is_t5x(str(tmp_path))
-    with pytest.raises(CheckpointError, match=rf"3 of them.*={tmp_path}/checkpoint_100\."):
+    with pytest.raises(CheckpointError, match=rf"3 of them.* is {tmp_path}/checkpoint_100\.$"):
         t5x.read_t5x(str(tmp_path), None)
 
 

@@ -3,14 +3,17 @@
 import http.server
 import json
 import pathlib
+import sys
 import threading
 import urllib.parse
 
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from prompt_tuning.checkpoints import t5x
 from prompt_tuning.checkpoints.stored import CheckpointError
+from prompt_tuning.t5 import parameters
 
 FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 
@@ -96,6 +99,20 @@ def test_a_bucket_is_read_as_a_folder(storage, folder):
         np.testing.assert_array_equal(found.params[name], local.params[name])
     assert storage.headers_seen
     assert not any("authorization" in headers for headers in storage.headers_seen)
+
+
+def test_arrays_in_folders_of_their_own_are_read_in_a_bucket(storage, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "FIXTURES", tmp_path)
+    prompt = np.random.default_rng(0).normal(size=(5, 16)).astype(np.float32)
+    name = "encoder/prompt/prompt/prompt"
+    tree = {"target": parameters.unflatten({name: prompt})}
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False)
+    ocp.Checkpointer(handler).save(tmp_path / "folders" / "checkpoint_5" / "state", tree)
+    assert t5x.is_t5x("gs://public/folders/checkpoint_5")
+    found = t5x.read_t5x_prompt("gs://public/folders/checkpoint_5")
+    np.testing.assert_array_equal(found[name], prompt)
+    with pytest.raises(CheckpointError, match="the newest is gs://public/folders/checkpoint_5"):
+        t5x.read_t5x("gs://public/folders", None)
 
 
 def test_a_model_dir_in_a_bucket_is_not_a_checkpoint(storage):

@@ -125,7 +125,7 @@ def test_a_folder_is_no_output_file(fails, tmp_path):
 def test_a_folder_for_reading_only(tmp_path):
     tmp_path.chmod(0o555)
     with pytest.raises(OSError, match="EVAL_OUTPUT_DIR: nothing can be .*Permission denied"):
-        reports.check_folder(tmp_path, "EVAL_OUTPUT_DIR")
+        checks.writable(tmp_path, "EVAL_OUTPUT_DIR")
 
 
 def _write_prompt(path):

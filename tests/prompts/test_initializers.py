@@ -79,6 +79,13 @@ def test_as_many_labels_as_rows_fit_exactly():
     assert row_ids(prompt) == [4, 5]
 
 
+def test_labels_that_do_not_fit_may_be_left_out():
+    labels = ("true", "false", "maybe")
+    assert row_ids(start(init.ClassLabels(labels, init.Uniform(), truncate=True), 1)) == [4]
+    whole, cut = (init.ClassLabels(labels, init.SampledVocab(8), truncate=x) for x in (False, True))
+    np.testing.assert_array_equal(start(cut, 4), start(whole, 4))
+
+
 def test_text_is_repeated_or_followed_by_the_fallback(source):
     call, bound = source
     text = "not true maybe"
@@ -95,6 +102,8 @@ def test_files_are_read_and_averaged(tmp_path):
         files.write_prompt(path, prompt)
     np.testing.assert_array_equal(start(init.FromFile(paths[1]), table=None), prompts[1])
     np.testing.assert_allclose(start(init.AverageOf(paths)), prompts.mean(axis=0), rtol=1e-6)
+    files.write_prompt(tmp_path / "run" / "best" / files.file_name("encoder"), prompts[0])
+    np.testing.assert_array_equal(start(init.FromFile(tmp_path / "run")), prompts[0])
 
 
 def test_only_the_rows_that_are_used_leave_the_table():
@@ -129,7 +138,7 @@ def test_only_the_rows_that_are_used_leave_the_table():
         (
             lambda: init.ClassLabels(["true"] * 6),
             {},
-            "CLASS_LABELS has 6 labels.*PROMPT_LENGTH is 5",
+            "CLASS_LABELS has 6 labels.*PROMPT_LENGTH is 5.*ClassLabels.truncate = True",
         ),
         (
             lambda: init.ClassLabels(["true", "vrai"]),

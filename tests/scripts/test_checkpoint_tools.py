@@ -1,5 +1,6 @@
 """The checkpoint tools on tiny models: conversions in all directions, comparisons, short errors."""
 
+import dataclasses
 import functools
 import importlib
 import json
@@ -139,6 +140,41 @@ def test_another_configuration_or_vocabulary_is_another_model(run, model_folder,
     assert "vocabularies differ" in said and "0 differ" in said
     said = run("compare_checkpoints", model_folder, tmp_path / "activation", code=1)
     assert "T5Config.activation differs: gelu, relu" in said and "fingerprints differ" in said
+
+
+def test_what_a_t5x_checkpoint_does_not_tell_is_told(run, model_folder, vocabulary, tmp_path):
+    model = weights.load_model(model_folder)
+    config = dataclasses.replace(model.config, relpos_max_distance=40, activation="relu")
+    model = dataclasses.replace(model, config=config)
+    weights.save_model(tmp_path / "model", model, model.params, dtype="float32")
+    to_t5x = "convert_checkpoint", tmp_path / "model", tmp_path / "t5x", "--to", "t5x", "--step", 7
+    said = run(*to_t5x)
+    assert "Not in OUT" in said and "Not in IN" not in said and "'relpos_max_distance': 40" in said
+    bare = tmp_path / "t5x/checkpoint_7"
+
+    back = "convert_checkpoint", bare, "--to", "hugging_face", *vocabulary
+    distance, told = ("--relpos_max_distance", 40), ("--activation", "relu")
+    said = run(*back, tmp_path / "assumed", *told)
+    assert "Not in IN" in said and "{'relpos_max_distance': 128}" in said
+    assert "give --relpos_max_distance." in said
+    assert "Not in" not in run(*back, tmp_path / "back", *distance, *told)
+    found = weights.read_checkpoint(tmp_path / "back").config
+    assert (found.relpos_max_distance, found.activation) == (40, "relu")
+    run("compare_checkpoints", tmp_path / "model", tmp_path / "back")
+
+    said = run("compare_checkpoints", tmp_path / "model", bare, *vocabulary, code=1)
+    assert "T5Config.relpos_max_distance differs: 40, 128" in said
+    assert "T5Config.activation differs: relu, gelu" in said
+    said = run("compare_checkpoints", tmp_path / "model", bare, *vocabulary, *distance, *told)
+    assert "fingerprints agree" in said
+    shown = run("inspect_checkpoint", bare, "--fingerprint", *vocabulary, *distance, *told)
+    assert "relpos_max_distance=40" in shown and model.fingerprint in shown
+
+    own, step = tmp_path / "own.safetensors", ("--step", 8)
+    files.write_prompts(own, {ENCODER: PROMPT}, {"fingerprint": model.fingerprint})
+    build = "build_t5x_checkpoint", bare, own, tmp_path / "built", *step, *vocabulary
+    assert "was trained on" in run(*build, code=2)
+    run(*build, *distance, *told)
 
 
 def test_prompts_are_compared(run, prompt, tmp_path):
@@ -289,6 +325,8 @@ def test_errors_name_what_to_change(run, model_folder, prompt, tmp_path):
     files.write_prompt(tmp_path / "wide.npy", np.ones((3, 24), np.float32))
     both = tmp_path / "both.safetensors"
     files.write_prompts(both, {ENCODER: PROMPT, DECODER: PROMPT}, {})
+    shipped = tmp_path / "shipped.safetensors"
+    files.write_prompts(shipped, {ENCODER: PROMPT}, {"base_model": "pocket_t5"})
     run("convert_checkpoint", model_folder, tmp_path / "t5x", "--to", "t5x", "--step", 3)
     theirs = tmp_path / "theirs"
     run("convert_checkpoint", model_folder, theirs, "--to", "hugging_face")
@@ -302,6 +340,8 @@ def test_errors_name_what_to_change(run, model_folder, prompt, tmp_path):
         ("--vocabulary_file", *native_of, "--vocabulary_file", tmp_path / "none.model"),
         ("--vocabulary_file", *native_of, "--vocabulary_file", tmp_path / "text.model"),
         ("EXTRA_IDS", *native_of, "--vocabulary_file", "pocket_t5", "--extra_ids", 99),
+        ("--relpos_max_distance: ", "convert_checkpoint", theirs, out, "--to", "native", "--relpos_max_distance", 40),
+        ("IN: T5Config.relpos_max_distance", *native_of, "--relpos_max_distance", 16),
         ("--step", "convert_checkpoint", model_folder, out, "--to", "t5x"),
         ("IN: expected a model", "convert_checkpoint", prompt, out, "--to", "native"),
         ("IN: there is no", "convert_checkpoint", tmp_path / "no", out, "--to", "native"),
@@ -311,6 +351,8 @@ def test_errors_name_what_to_change(run, model_folder, prompt, tmp_path):
         ("--base_model", "convert_prompt", prompt, out, "--to", "peft"),
         ("width", "convert_prompt", tmp_path / "wide.npy", out, "--to", "peft", "--base_model", theirs),
         ("Hugging Face's format", "convert_prompt", prompt, out, "--to", "peft", "--base_model", model_folder),
+        ("Hugging Face's format", "convert_prompt", shipped, out, "--to", "peft"),
+        ("Hugging Face's format", "convert_prompt", prompt, out, "--to", "peft", "--base_model", "pocket_t5"),
         ("--to safetensors", "convert_prompt", both, out, "--to", "numpy"),
         (".safetensors", "convert_prompt", both, out, "--to", "safetensors"),
         ("A: there is no", "compare_checkpoints", tmp_path / "no", prompt),
