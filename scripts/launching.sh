@@ -57,6 +57,22 @@ need() {
   [ ${#missing[@]} -eq 0 ] || fail "missing: ${missing[*]}"
 }
 
+# need_counts FLAG...: fails, naming the first whose value is no positive whole number.
+need_counts() {
+  local flag
+  for flag in "$@"; do
+    [[ ${!flag} =~ ^[1-9][0-9]*$ ]] || fail "--$flag ${!flag}: expected a positive whole number"
+  done
+}
+
+# name_bucket: leaves of $bucket, which may be gs://NAME/, the name: a folder of one is not mounted.
+name_bucket() {
+  local given=$bucket
+  bucket=${bucket#gs://}
+  bucket=${bucket%/}
+  [[ -z $given || $bucket =~ ^[^/]+$ ]] || fail "--bucket $given: expected a bucket, such as gs://my-runs"
+}
+
 need_command() {
   [ ${#command[@]} -gt 0 ] || fail "missing: -- and the command to run after it"
 }

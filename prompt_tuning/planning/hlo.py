@@ -15,6 +15,9 @@ _BYTES |= {"s32": 4, "u32": 4, "f32": 4, "s64": 8, "u64": 8, "f64": 8, "token": 
 _SHAPE = re.compile(r"([a-z][a-z0-9]*)\[([\d,]*)\](\{[^}]*\})?")
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?([\w.\-]+) = (.*)$")
 _HEAD = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
+_MESH_GROUPS = re.compile(
+    r"replica_groups=mesh\[([^\]]*)\](?:, device_ids=\([^{}]*\))?\s*\{([^}]*)\}"
+)
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 _CALLS = ("fusion", "call", "async-start")
 _UPDATE = "dynamic-update-slice"
@@ -277,16 +280,21 @@ def _received(x: Instruction) -> tuple[Array, ...]:
 
 
 def _group_size(x: Instruction) -> int:
-    """Of `{{0,1},{2,3}}`, of `[2,4]<=[8]`, or of a mesh's named axes, `mesh['data'=4] {'data'}`."""
+    """Of `{{0,1},{2,3}}`, of `[2,4]<=[8]`, or of a mesh's named axes, `mesh['a'=4,'b'=2] {'a'}`.
+
+    Of a mesh whose devices are not in the order of their numbers, `device_ids=(...)` says in which:
+    that is who is in a group, not how many. Of an axis a part may take part: 4 of `'a':(2)4`.
+    """
     if x.opcode.startswith("collective-permute"):
         return 2
     if found := re.search(r"replica_groups=\{\{([\d,]+)\}", x.attributes):
         return len(found[1].split(","))
     if found := re.search(r"replica_groups=\[\d+,(\d+)\]", x.attributes):
         return int(found[1])
-    if found := re.search(r"replica_groups=mesh\[([^\]]*)\]\s*\{([^}]*)\}", x.attributes):
+    if found := _MESH_GROUPS.search(x.attributes):
         sizes = dict(re.findall(r"'(\w+)'=(\d+)", found[1]))
-        return math.prod(int(sizes[axis]) for axis in re.findall(r"'(\w+)'", found[2]))
+        axes = re.findall(r"'(\w+)'(?::\(\d+\)(\d+))?", found[2])
+        return math.prod(int(part or sizes[axis]) for axis, part in axes)
     raise ValueError(f"expected replica_groups in {x.opcode} {x.name}: {x.attributes[:200]}")
 
 

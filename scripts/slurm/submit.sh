@@ -17,6 +17,7 @@ environment="$project_root/.venv"
 
 read_flags "name nodes gpus_per_node cpus_per_gpu time partition account environment" "$@"
 need nodes gpus_per_node
+need_counts nodes gpus_per_node cpus_per_gpu
 need_command
 options=(--job-name="$name" --nodes="$nodes" --time="$time")
 options+=(--gpus-per-node="$gpus_per_node" --ntasks-per-node="$gpus_per_node")

@@ -35,7 +35,7 @@ create() {
 
 # As worker.sh mounts it.
 mount_bucket() {
-  run xpk storage attach runs "${cluster[@]}" --type=gcsfuse --bucket="${bucket#gs://}" --size=1 \
+  run xpk storage attach runs "${cluster[@]}" --type=gcsfuse --bucket="$bucket" --size=1 \
     --mount-point=/mnt/runs --readonly=false --auto-mount=true --no-prefetch-metadata \
     --mount-options=implicit-dirs,metadata-cache:ttl-secs:0,metadata-cache:negative-ttl-secs:0,write:enable-streaming-writes:false
 }
@@ -56,6 +56,7 @@ action=${1:-}
 [[ $action != --help ]] || show_help
 read_flags "name zone project accelerator_type spot reservation bucket workload base_docker_image lines" "$@"
 need name zone project
+name_bucket
 cluster=(--cluster="$name" --zone="$zone" --project="$project")
 case $action in
   create)

@@ -68,6 +68,7 @@ action=${1:-}
 [[ $action != --help ]] || show_help
 read_flags "name zone project accelerator_type runtime_version spot bucket repository ref lines" "$@"
 need name zone project
+name_bucket
 where=(--zone="$zone" --project="$project")
 case $action in
   create)
@@ -81,7 +82,7 @@ case $action in
   install)
     if [ -n "$repository" ]; then fetch_repository; else copy_tree; fi
     worker install
-    if [ -n "$bucket" ]; then worker mount "${bucket#gs://}"; fi
+    if [ -n "$bucket" ]; then worker mount "$bucket"; fi
     ;;
   run)
     need_command

@@ -82,6 +82,21 @@ def test_divided_weights_take_a_part_of_the_memory(data_parallel):
 
 
 @needs_compiler
+@pytest.mark.parametrize("model_parallel", [2, 4])
+def test_both_axes_of_a_layout_may_be_longer_than_one(model_parallel):
+    """Each collective is among as many chips as its axis is long."""
+    layout, data = sharding.Layout(model_parallel), 8 // model_parallel
+    found = compiled(described(), layout=layout, topology="v5e:2x4")
+    groups = {}
+    for x in found["train"].collectives:
+        groups.setdefault((x.opcode, x.result[0].dimensions), set()).add(x.group)
+    assert groups["all-reduce", (8, 128)] == {data}  # the prompt's gradient
+    # States [batch, P + T, d_model] are summed over the parts of a weight.
+    assert groups["all-reduce", (8 // data, 32, 128)] == {model_parallel}
+    assert found["predict"].flops > 0
+
+
+@needs_compiler
 def test_what_does_not_fit_says_so():
     long = {"inputs": 16384, "targets": 8}
     found = compiled(described(), task_feature_lengths=long, which=["train"])["train"]
@@ -119,6 +134,33 @@ def test_the_command_line_reports(model_folder):
 def test_a_device_is_a_chip_of_v4_too():
     _, devices = chips.slice_of("v4:2x2x2")
     assert sharding.Layout().mesh(devices).size == 8
+
+
+@needs_compiler
+@pytest.mark.parametrize("topology", ["v5e:1x1", "v6e:1x1"])
+def test_one_chip_is_a_slice(topology):
+    found = compiled(described(), topology=topology, which=["train"])["train"]
+    assert found.flops > 0 and not found.link_bytes
+
+
+@pytest.mark.parametrize(
+    ("topology", "expected"),
+    [
+        ("v5e:4x4x4", "2 axes of 1 to 16 chips for v5e, such as v5e:2x2"),
+        ("v5e:32x32", "2 axes of 1 to 16 chips"),
+        ("v6e:2x2x2", "2 axes of 1 to 16 chips for v6e, such as v6e:2x2"),
+        ("v6e:8x32", "2 axes of 1 to 16 chips"),
+        ("v5e:0x4", "2 axes of 1 to 16 chips"),
+        ("v5p:4x4", "3 axes .* for v5p, such as v5p:2x2x2"),
+        ("v5p:32x32x32", "3 axes .* 8960 chips at most"),
+        ("v4:4x4", "3 axes .* for v4, such as v4:2x2x2"),
+        ("v5e:", "2 axes"),
+        ("v5e:-2x2", "2 axes"),
+    ],
+)
+def test_shapes_that_are_no_slice_are_refused_before_the_compiler_is_asked(topology, expected):
+    with pytest.raises(ValueError, match=f"TOPOLOGY must be {expected}.*found '{topology}'"):
+        chips.slice_of(topology)
 
 
 def test_unknown_slices_are_named():

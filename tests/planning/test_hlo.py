@@ -123,3 +123,31 @@ def test_a_tpus_convolutions_are_the_products_they_stand_for():
     program = hlo.Program(TPU)
     assert program.flops == 2 * 8 * 16 * 32 * 64
     assert program.memory_bytes == 2 * (8 * 32 * 64 + 8 * 16 * 64)  # `a` is on the chip already
+
+
+MESH = "mesh['axis_0'=4,'axis_1'=1,'axis_2'=8]"
+
+
+@pytest.mark.parametrize(
+    ("groups", "size"),
+    [
+        ("{{0,1},{2,3},{4,5},{6,7}}", 2),
+        ("[8,4]<=[4,8]T(1,0)", 4),
+        (f"{MESH} {{'axis_0'}}", 4),
+        (f"{MESH}, device_ids=([8,4]T(1,0)) {{'axis_0'}}", 4),
+        (f"{MESH}, device_ids=([8,4]T(1,0)) {{'axis_2'}}", 8),
+        (f"{MESH}, device_ids=([2,4,4]T(1,0,2)) {{'axis_0','axis_2'}}", 32),
+        ("mesh['x'=2,'y'=2], device_ids=(0,3,1,2) {'y'}", 2),
+        (f"{MESH} {{'axis_0','axis_2':(2)4}}", 16),
+    ],
+)
+def test_groups_are_counted_in_every_form_that_they_are_written_in(groups, size):
+    program = hlo.Program(f"""HloModule jit_f
+
+ENTRY %main (a: f32[100]) -> f32[100] {{
+  %a = f32[100]{{0}} parameter(0)
+  ROOT %r = f32[100]{{0}} all-reduce(%a), channel_id=1, replica_groups={groups}, use_global_device_ids=true, to_apply=%add
+}}
+""")
+    (found,) = program.collectives
+    assert found.group == size and found.link_bytes == 2 * 400 * (size - 1) / size

@@ -68,6 +68,13 @@ PRINTED = {
         f"{SSH} '--command={WORKER} install'",
         f"{SSH} '--command={WORKER} mount my-runs'",
     ],
+    f"{SLICE} install {PLACE} --repository https://example.com/a.git --bucket=gs://my-runs/": [
+        f"{SSH} '--command=git init --quiet prompt_tuning && "
+        "git -C prompt_tuning fetch --quiet --depth=1 https://example.com/a.git HEAD && "
+        "git -C prompt_tuning checkout --quiet --force FETCH_HEAD'",
+        f"{SSH} '--command={WORKER} install'",
+        f"{SSH} '--command={WORKER} mount my-runs'",
+    ],
     f"{SLICE} install {PLACE} --repository https://example.com/a.git --ref v1": [
         f"{SSH} '--command=git init --quiet prompt_tuning && "
         "git -C prompt_tuning fetch --quiet --depth=1 https://example.com/a.git v1 && "
@@ -88,7 +95,7 @@ PRINTED = {
     f"{GKE} create {PLACE} --accelerator_type v5p-8 --spot": [
         f"xpk cluster create {XPK} --tpu-type=v5p-8 --num-slices=1 --spot"
     ],
-    f"{GKE} create {PLACE} --accelerator_type tpu7x-2x2x2 --reservation ours --bucket my-runs": [
+    f"{GKE} create {PLACE} --accelerator_type tpu7x-2x2x2 --reservation ours --bucket gs://my-runs/": [
         f"xpk cluster create {XPK} --tpu-type=tpu7x-2x2x2 --num-slices=1 --reservation=ours",
         f"xpk storage attach runs {XPK} --type=gcsfuse --bucket=my-runs --size=1 "
         "--mount-point=/mnt/runs --readonly=false --auto-mount=true --no-prefetch-metadata "
@@ -128,6 +135,8 @@ WRONG = {
     f"{SLICE} create {PLACE} --accelerator_type v6e-8 --spot=echo": "--spot=echo: expected true or false",
     f"{SLICE} state {PLACE} --zoned b": "--zoned",
     f"{SLICE} state {PLACE} extra": "extra",
+    f"{SLICE} install {PLACE} --bucket gs://my-runs/folder": "--bucket gs://my-runs/folder: expected",
+    f"{SLICE} install {PLACE} --bucket gs://": "--bucket gs://: expected a bucket",
     f"{SLICE} run {PLACE}": "the command",
     f"{SLICE} begin {PLACE}": "begin",
     f"{GKE} run {PLACE} -- python": "--accelerator_type --workload",
@@ -135,6 +144,10 @@ WRONG = {
     f"{GKE} log {PLACE}": "--workload",
     f"{SLURM} --nodes 2 -- python": "--gpus_per_node",
     f"{SLURM} --nodes 2 --gpus_per_node 8": "the command",
+    f"{SLURM} --nodes abc --gpus_per_node 8 -- python": "--nodes abc: expected a positive",
+    f"{SLURM} --nodes 2 --gpus_per_node -1 -- python": "--gpus_per_node -1: expected a positive",
+    f"{SLURM} --nodes 2 --gpus_per_node 0 -- python": "--gpus_per_node 0: expected a positive",
+    f"{SLURM} --nodes 2 --gpus_per_node 8 --cpus_per_gpu= -- python": "--cpus_per_gpu : expected a positive",
 }
 
 
