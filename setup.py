@@ -41,7 +41,12 @@ setuptools.setup(
         "tomli>=2; python_version < '3.11'",
     ],
     extras_require={
-        "seqio": ["seqio>=0.0.19", "tensorflow-datasets>=4.9", "tensorflow-text>=2.16"],
+        "seqio": [
+            "importlib_resources>=6",  # TFDS imports it, but requires it below Python 3.9 only
+            "seqio>=0.0.19",
+            "tensorflow-datasets>=4.9",
+            "tensorflow-text>=2.16",
+        ],
         "t5x": [
             "prompt_tuning[seqio]",
             "t5x @ git+https://github.com/google-research/t5x",

@@ -6,6 +6,7 @@ gradient is two files away: training/loop.py, training/step.py.
 
 from collections.abc import Mapping
 import functools
+import logging
 import os
 import pathlib
 
@@ -25,6 +26,8 @@ from prompt_tuning.training import lock
 from prompt_tuning.training import loop
 from prompt_tuning.training import optimizers
 from prompt_tuning.training import sharding
+
+log = logging.getLogger(__name__)
 
 
 def train(
@@ -107,6 +110,11 @@ def train(
         seed=seed,
     )
     checks.mounted(model_dir, "MODEL_DIR")
+    if train_steps > optimizers.LM_ADAPTED_STEP:
+        log.warning(
+            "TRAIN_STEPS is %s: steps are counted from 0 here, not from those of the checkpoint as in T5X.",
+            f"{train_steps:,}",
+        )
     mesh = layout.mesh()
     model = layout.bind(model, mesh)
     sharding.check_batch_size(batch_size, accumulate, mesh)

@@ -103,10 +103,11 @@ class RunCheckpoints:
         try:
             return self._manager.restore(self._found, args=ocp.args.Composite(**parts))
         except (ValueError, KeyError, TypeError, OSError) as error:
+            reason = str(error).strip().partition("\n")[0]
             raise ValueError(
-                f"{self._folder / str(self._found)} cannot be restored, though it is whole: {error}. "
-                "If OPTIMIZER was changed, give the run's own configuration (config.gin), or another "
-                "MODEL_DIR."
+                f"{self._folder / str(self._found)} cannot be restored, though it is whole. If OPTIMIZER "
+                "was changed, give the run's own configuration (config.gin), or another MODEL_DIR. "
+                f"Orbax says: {reason}"
             ) from error
 
     @contextlib.contextmanager

@@ -2,6 +2,8 @@
 knows.
 """
 
+import logging
+
 from prompt_tuning.data.benchmarks import c4
 from prompt_tuning.data.benchmarks.names import find_benchmark, why_no_benchmark
 from prompt_tuning.data.benchmarks.rows import Folder, Tfds
@@ -12,6 +14,13 @@ from prompt_tuning.data.paths import PathLike
 from prompt_tuning.data.shipped import SHIPPED, shipped_task
 from prompt_tuning.data.tables import nearest
 from prompt_tuning.data.tasks import Task
+
+log = logging.getLogger(__name__)
+# Where the original registers the benchmarks that we have under the same names.
+MODULES_OF_THE_ORIGINAL = tuple(
+    f"prompt_tuning.data.{module}"
+    for module in ("super_glue", "glue", "glue_transfer", "qa", "tasks")
+)
 
 
 def find_task(
@@ -27,7 +36,7 @@ def find_task(
     Args:
       name: MIXTURE_OR_TASK_NAME.
       module: MIXTURE_OR_TASK_MODULE, imported first because it registers seqio tasks; the name is
-        then seqio's.
+        then seqio's, except that a benchmark's name beside a module of the original's is ours.
       cache_dir: where a machine without seqio may have tasks that one with seqio has cached.
       data_dir: folder with a benchmark's or C4's files; None for TensorFlow Datasets.
       tfds_data_dir: where TensorFlow Datasets has its data; None for its own default.
@@ -35,6 +44,13 @@ def find_task(
     Raises:
       DataError: nobody knows the name, or seqio is not installed.
     """
+    if module in MODULES_OF_THE_ORIGINAL and why_no_benchmark(name) is None:
+        log.info(
+            "MIXTURE_OR_TASK_MODULE %r is the original's: our own benchmark %r is used",
+            module,
+            name,
+        )
+        module = None
     if module is None:
         if name in SHIPPED:
             return shipped_task(name)
@@ -60,8 +76,10 @@ def find_task(
 def _not_ours(name: str, module: str | None) -> str:
     """Why the name was left to seqio."""
     if module is not None:
-        shipped = f"; leave it out for the shipped task {name!r}" if name in SHIPPED else ""
-        return f"MIXTURE_OR_TASK_MODULE {module!r} makes {name!r} a task of seqio{shipped}"
+        found = f"MIXTURE_OR_TASK_MODULE {module!r} makes {name!r} a task of seqio"
+        if name in SHIPPED:
+            return f"{found}; leave it out for the shipped task {name!r}"
+        return f"{found}; {why_no_benchmark(name)}" if module in MODULES_OF_THE_ORIGINAL else found
     return (
         f"MIXTURE_OR_TASK_NAME {name!r} is no shipped task ({', '.join(SHIPPED)})"
         f"{nearest(name, [*SHIPPED, *c4.OBJECTIVES])}; {why_no_benchmark(name)}"

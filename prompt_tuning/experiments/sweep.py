@@ -250,21 +250,18 @@ class _Files:
         if jax.process_index() > 0:
             return
         member, scored = self.members[number], best.step >= 0
-        about = {
-            "base_model": self.model.name,
-            "fingerprint": self.model.fingerprint,
-            "task": self.task_name,
-            "learning_rate": member.learning_rate,
-            "seed": member.seed,
-            "metric": self.metric if scored else None,
-            "score": best.score if scored else None,
-            "step": np.asarray(state.members.step)[number],
-            "config": self.configuration,
-            **self.method.identity,
-        }
-        known = {name: str(value) for name, value in about.items() if value is not None}
+        about = self.method.about(
+            self.model,
+            task=self.task_name,
+            learning_rate=member.learning_rate,
+            seed=member.seed,
+            metric=self.metric if scored else None,
+            score=best.score if scored else None,
+            step=np.asarray(state.members.step)[number],
+            config=self.configuration,
+        )
         prompt = {name: np.asarray(x)[number] for name, x in state.members.trained.items()}
-        self.method.write(self.model, prompt, self.folders[number] / "best", known)
+        self.method.write(self.model, prompt, self.folders[number] / "best", about)
 
     def write_results(self, results: Sequence[Result]) -> None:
         if jax.process_index() > 0:

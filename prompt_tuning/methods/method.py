@@ -61,6 +61,13 @@ class Method:
         """
         return trained
 
+    def about(self, base: weights.FrozenModel, **known: object) -> dict[str, str]:
+        """What is written beside what was learned: the base model, `identity`, and what else is known;
+        None is not (prompts/files.py `Prompts.about`).
+        """
+        found = {"base_model": base.name, "fingerprint": base.fingerprint, **known, **self.identity}
+        return {name: str(value) for name, value in found.items() if value is not None}
+
     def write(
         self,
         base: weights.FrozenModel,
@@ -74,7 +81,7 @@ class Method:
           base: the frozen model.
           trained: the trained parameters; what is written is for the network (`materialize`).
           folder: is made if it is not there.
-          about: what they were trained for (prompts/files.py `Prompts.about`).
+          about: what they were trained for, of `self.about`.
         """
         del base, trained, folder, about
 

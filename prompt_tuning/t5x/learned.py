@@ -5,7 +5,6 @@ the whole model.
 """
 
 import dataclasses
-import functools
 import os
 import pathlib
 import tempfile
@@ -87,19 +86,13 @@ class LearnedFiles:
             self._write(trained, int(checkpoints.get_local_data(state["state"]["step"])))
         return state, infos
 
-    @functools.cached_property
-    def _about(self) -> dict[str, str]:
-        base = self.adaptation.base
-        about = {"base_model": base.name, "fingerprint": base.fingerprint}
-        return about | self.adaptation.method.identity
-
     def _write(self, trained: parameters.Flat, step: int) -> None:
         """By way of a local folder, for buckets; each file is complete or absent."""
         folder = f"{self.model_dir}/numpy_checkpoints/checkpoint_{step}"
         tf.io.gfile.makedirs(folder)
+        base, method = self.adaptation.base, self.adaptation.method
         with tempfile.TemporaryDirectory() as local:
-            about = self._about | {"step": str(step)}
-            self.adaptation.method.write(self.adaptation.base, trained, pathlib.Path(local), about)
+            method.write(base, trained, pathlib.Path(local), method.about(base, step=step))
             for file in pathlib.Path(local).iterdir():
                 partial = f"{folder}/{file.name}.partial"
                 tf.io.gfile.copy(str(file), partial, overwrite=True)

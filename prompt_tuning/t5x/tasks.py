@@ -5,6 +5,7 @@ import os
 
 import seqio
 
+from prompt_tuning.data import find_task
 from prompt_tuning.data.seqio_tasks import benchmarks
 from prompt_tuning.data.seqio_tasks import vocabularies
 from prompt_tuning.t5x import model
@@ -29,6 +30,8 @@ def registered(
     Raises:
       DataError: the name means nothing to us, and `module` has not registered it.
     """
+    if module in find_task.MODULES_OF_THE_ORIGINAL:  # whose tasks are ours
+        module = None
     importlib.import_module(module or "prompt_tuning.data.seqio_tasks.shipped")
     if name not in [*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()]:
         benchmarks.register(name, _vocabulary(adaptation), data_dir, tfds_data_dir)

@@ -180,20 +180,17 @@ def train(
         return [sharding.put_batch(part, mesh) for part in parts], ids
 
     def write_learned(folder: str, score: float | None = None) -> None:
-        about = {
-            "base_model": base.name,
-            "fingerprint": base.fingerprint,
-            "task": task_name,
-            "metric": None if score is None else metric,
-            "score": score,
-            "step": step,
-            "config": configuration,
-            **method.identity,
-        }
-        known = {name: str(value) for name, value in about.items() if value is not None}
+        about = method.about(
+            base,
+            task=task_name,
+            metric=None if score is None else metric,
+            score=score,
+            step=step,
+            config=configuration,
+        )
         trained = jax.tree.map(sharding.whole, state.trained)
         if jax.process_index() == 0:
-            method.write(base, trained, model_dir / folder, known)
+            method.write(base, trained, model_dir / folder, about)
 
     def save() -> None:
         notes = {"best": dataclasses.asdict(best), "metric": metric}

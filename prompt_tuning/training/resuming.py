@@ -60,7 +60,8 @@ def check_unused(model_dir: pathlib.Path) -> None:
     """Raises ValueError where there is no save to go on from, but something learned, which a run that
     begins would write over.
     """
-    if (found := model_dirs.find_learned(model_dir)) != model_dir:
+    found = model_dirs.find_learned(model_dir) if model_dir.exists() else model_dir
+    if found != model_dir:
         raise ValueError(
             f"{found} was learned by another run, of which {model_dir} has no checkpoints/ to go on from: "
             "give another MODEL_DIR, or remove it."

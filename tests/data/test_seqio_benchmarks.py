@@ -3,10 +3,15 @@ import pytest
 seqio = pytest.importorskip("seqio", reason="needs the [seqio] extra")
 tfds = pytest.importorskip("tensorflow_datasets", reason="needs the [seqio] extra")
 
+import runpy
+from fnmatch import fnmatch
+from pathlib import Path
+
 import numpy as np
+import setuptools
 import tensorflow as tf
 
-from prompt_tuning.data.benchmarks import glue, super_glue
+from prompt_tuning.data.benchmarks import glue, question_answering, super_glue
 from prompt_tuning.data.benchmarks.names import find_benchmark
 from prompt_tuning.data.benchmarks.rows import Folder, Tfds
 from prompt_tuning.data.examples import DataError
@@ -20,6 +25,7 @@ BYTES = ByteVocabulary(extra_ids=10)
 LENGTHS = {"inputs": 48, "targets": 6}
 CONFIGS = {task.tfds: task for task in super_glue.BENCHMARKS}  # wsc.fixed once
 GLUE = {task.tfds.split("/")[1].split(":")[0]: task for task in reversed(glue.BENCHMARKS)}
+MRQA = {task.tfds.split("/")[1].split(":")[0]: task for task in question_answering.BENCHMARKS[1:]}
 GLUE_OFFICIAL = OFFICIAL.parents[1] / "glue/official"
 
 
@@ -118,6 +124,15 @@ def test_rows_of_mrpc_are_those_that_tfds_makes_of_the_corpus(tmp_path):
             assert [row["idx"] for row in found] == list(range(len(found)))
             found = [row | {"idx": other["idx"]} for row, other in zip(found, expected)]
         assert found == expected and len(found) == {"train": 2}.get(split, 1)
+
+
+@pytest.mark.parametrize("name", MRQA)
+def test_mrqa_s_splits_and_files_are_those_that_tfds_fetches(name, tmp_path):
+    urls = tfds.builder(f"mrqa/{name}:1.0.0", data_dir=tmp_path).builder_config.data_urls
+    assert set(urls) == set(MRQA[name].splits.values())
+    for split, theirs in MRQA[name].splits.items():
+        if name != "bio_asq":  # whose address does not name the file
+            assert fnmatch(urls[theirs], f"*/{MRQA[name].official.paths[split]}.gz")
 
 
 @pytest.mark.parametrize("name", GLUE)
@@ -277,3 +292,11 @@ def test_a_public_vocabulary_is_fetched_by_the_first_use(monkeypatch):
     for metric in 2 * task.metric_fns:
         assert metric(ours.fields, right) == {"accuracy": 100}
     assert len(fetched) == 1
+
+
+def test_the_extra_brings_what_tfds_imports_without_requiring_it(monkeypatch):
+    """Without the package nothing but TFDS's mock data can be had."""
+    called = {}
+    monkeypatch.setattr(setuptools, "setup", called.update)
+    runpy.run_path(str(Path(__file__).parents[2] / "setup.py"))
+    assert any(part.startswith("importlib_resources") for part in called["extras_require"]["seqio"])

@@ -136,7 +136,7 @@ _OWN: tuple[Benchmark, ...] = (
         ("not_equivalent", "equivalent"),
         3_668,
         "Quality",
-        metrics=("f1", "accuracy"),
+        metrics=("f1_accuracy",),
     ),
     _benchmark(
         "qqp",
@@ -145,7 +145,7 @@ _OWN: tuple[Benchmark, ...] = (
         ("not_duplicate", "duplicate"),
         363_846,
         "is_duplicate",
-        metrics=("f1", "accuracy"),
+        metrics=("f1_accuracy",),
     ),
     _benchmark(
         "stsb",

@@ -42,6 +42,14 @@ MIXTURES: Mapping[str, tuple[str, ...]] = {
         f"glue_mnli_and_dev_{version}": tuple(f"glue_{task}_{version}" for task in _MNLI)
         for version in ("v002", "v200")
     },
+    **{  # the paper's Table 2: one is learned, the other answered in its words
+        f"glue_{target}_from_{source}_zeroshot_{version}": (
+            f"glue_{source}_{version}",
+            f"glue_{target}_from_{source}_{version}",
+        )
+        for target, source in (("mrpc", "qqp"), ("qqp", "mrpc"))
+        for version in ("v002", "v200")
+    },
     "squad_to_mrqa": (_SQUAD, *(f"mrqa_{name}_v100" for name in MRQA_OUT_OF_DOMAIN)),
     **{f"squad_to_{name}": (_SQUAD, f"mrqa_{name}_v100") for name in MRQA_OUT_OF_DOMAIN},
 }

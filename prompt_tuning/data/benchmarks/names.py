@@ -95,9 +95,13 @@ def _task(parts: Name, source: Source) -> BenchmarkTask:
 
 
 def _member(parts: Name, stem: str) -> Name:
-    """A mixture's member; one that is not evaluated has no examples to log."""
-    logged = _EXAMPLES in parts.stem + parts.examples and list(_benchmark(stem).splits) != ["train"]
-    return Name(parts.model, parts.form, stem, _EXAMPLES if logged else "")
+    """A mixture's member; one that is not evaluated has no examples to log, and in a zero-shot
+    mixture neither has the one that is learned.
+    """
+    benchmark = _benchmark(stem)
+    learned = "_zeroshot_" in parts.stem and benchmark.train_examples
+    logged = _EXAMPLES in parts.stem + parts.examples and list(benchmark.splits) != ["train"]
+    return Name(parts.model, parts.form, stem, _EXAMPLES if logged and not learned else "")
 
 
 def _benchmark(stem: str) -> Benchmark | None:

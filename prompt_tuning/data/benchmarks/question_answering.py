@@ -1,14 +1,15 @@
-"""SQuAD 1.1 and the out-of-domain sets of the MRQA 2019 shared task, in T5's text format.
+"""SQuAD 1.1 and the sets of the MRQA 2019 shared task, in T5's text format.
 
 Rows are those of TensorFlow Datasets' `squad/v1.1` and `mrqa`, of the files that both distribute,
 or of the Hugging Face repositories `rajpurkar/squad` and `mrqa-workshop/mrqa`, in folders called
-squad and mrqa. Inputs begin with "question:", not with a task's name, so these tasks have no
-variant without one.
+squad and mrqa. The files that both distribute lie in no such folder; MRQA's in-domain sets, whose
+two files have one name, lie in train and dev, as on the shared task's server. Inputs begin with
+"question:", not with a task's name, so these tasks have no variant without one.
 """
 
 import re
 import string
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prompt_tuning.data.benchmarks.benchmark import Benchmark, Fields, Files, Row
 from prompt_tuning.data.benchmarks.text import column
@@ -19,7 +20,8 @@ _SPACE = re.compile(r"[\t\n\f\r ]+")  # what \s is to RE2, which T5 uses
 _METRICS = ("squad",)
 _TRAIN_EXAMPLES = 87_599
 
-# Our name -> the shared task's, in files and in the "subset" column.
+# Our name -> the shared task's, in files and in the "subset" column; of those that are trained on,
+# also how many questions there are to do so.
 MRQA_OUT_OF_DOMAIN = {
     "bio_asq": "BioASQ",
     "drop": "DROP",
@@ -27,6 +29,13 @@ MRQA_OUT_OF_DOMAIN = {
     "race": "RACE",
     "relation_extraction": "RelationExtraction",
     "textbook_qa": "TextbookQA",
+}
+_MRQA_IN_DOMAIN = {
+    "news_qa": ("NewsQA", 74_160),
+    "trivia_qa": ("TriviaQA-web", 61_688),
+    "search_qa": ("SearchQA", 117_384),
+    "hotpot_qa": ("HotpotQA", 72_928),
+    "natural_questions": ("NaturalQuestionsShort", 104_071),
 }
 
 
@@ -91,18 +100,31 @@ def _of_subset(subset: str) -> Callable[[Row], Iterable[Row]]:
     return lambda row: [row] if row["subset"] == subset else []
 
 
-def _mrqa(name: str, subset: str) -> Benchmark:
-    stem = subset.removesuffix(".ParaphraseRC")  # the shared task's download script drops it
+def _mrqa(
+    name: str,
+    subset: str,
+    splits: Mapping[str, str],
+    folders: Mapping[str, str],
+    train_examples: int = 0,
+) -> Benchmark:
+    """One of MRQA's sets, with TFDS's names of its splits, which are Hugging Face's too, and the
+    folder of each split's official file.
+    """
+    # The shared task's download scripts drop these endings.
+    stem = re.sub(r"\.ParaphraseRC$|-web$|Short$", "", subset)
     return Benchmark(
         name=f"mrqa_{name}_v100",
         tfds=f"mrqa/{name}:1.0.0",
-        splits={"validation": "test"},
-        official=Files({"validation": f"{stem}*.jsonl"}, _of_mrqa),
-        hugging_face=Files({"validation": "mrqa/plain_text/test*"}, _of_subset(subset)),
+        splits=splits,
+        official=Files({split: f"{folders[split]}{stem}*.jsonl" for split in splits}, _of_mrqa),
+        hugging_face=Files(
+            {split: f"mrqa/plain_text/{theirs}*" for split, theirs in splits.items()},
+            _of_subset(subset),
+        ),
         text=mrqa_text,
         labels=None,
         metrics=_METRICS,
-        train_examples=0,
+        train_examples=train_examples,
     )
 
 
@@ -120,5 +142,18 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         metrics=_METRICS,
         train_examples=_TRAIN_EXAMPLES,
     ),
-    *(_mrqa(name, subset) for name, subset in MRQA_OUT_OF_DOMAIN.items()),
+    *(
+        _mrqa(name, subset, {"validation": "test"}, {"validation": ""})
+        for name, subset in MRQA_OUT_OF_DOMAIN.items()
+    ),
+    *(
+        _mrqa(
+            name,
+            subset,
+            {"train": "train", "validation": "validation"},
+            {"train": "train/", "validation": "dev/"},
+            train_examples,
+        )
+        for name, (subset, train_examples) in _MRQA_IN_DOMAIN.items()
+    ),
 )

@@ -175,7 +175,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         ("premise", "hypothesis"),
         ("entailment", "contradiction", "neutral"),
         250,
-        ("macro_f1", "accuracy"),
+        ("macro_f1_accuracy",),
     ),
     _task(
         "copa",

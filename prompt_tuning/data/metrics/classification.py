@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool
 
-from prompt_tuning.data.metrics.results import Results, percentage
+from prompt_tuning.data.metrics.results import Results, percentage, with_mean
 
 
 def accuracy(results: Results) -> dict[str, float]:
@@ -43,6 +43,16 @@ def f1(results: Results) -> dict[str, float]:
     positive, a false claim where it is not (T5's f1_score_with_invalid).
     """
     return {"f1": _f1(*positives(results))}
+
+
+def f1_accuracy(results: Results) -> dict[str, float]:
+    """`f1` and `accuracy`, and their mean (MRPC, QQP)."""
+    return with_mean("f1_accuracy", f1(results) | accuracy(results))
+
+
+def macro_f1_accuracy(results: Results) -> dict[str, float]:
+    """`macro_f1` and `accuracy`, and their mean (CB)."""
+    return with_mean("macro_f1_accuracy", macro_f1(results) | accuracy(results))
 
 
 def positives(results: Results) -> tuple[Bool[np.ndarray, "R"], Bool[np.ndarray, "R"]]:

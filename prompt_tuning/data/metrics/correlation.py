@@ -36,7 +36,8 @@ def pearson_spearman(results: Results) -> dict[str, float]:
     if _NO_NUMBER in targets:
         bad = results.targets[int(np.argmin(targets))]
         raise DataError(
-            f"metric 'pearson_spearman' needs targets from {_LOWEST} to {_HIGHEST}, found {bad!r}"
+            f"metric 'pearson_spearman' needs targets from {_LOWEST} to {_HIGHEST}, found {bad!r}: "
+            "change the task's metrics, or bring its targets to that scale"
         )
     scores = {
         "pearson": _pearson(targets, predictions),

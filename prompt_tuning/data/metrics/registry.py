@@ -3,7 +3,14 @@
 from collections.abc import Callable, Collection, Sequence
 
 from prompt_tuning.data.examples import DataError
-from prompt_tuning.data.metrics.classification import accuracy, f1, illegal_rate, macro_f1
+from prompt_tuning.data.metrics.classification import (
+    accuracy,
+    f1,
+    f1_accuracy,
+    illegal_rate,
+    macro_f1,
+    macro_f1_accuracy,
+)
 from prompt_tuning.data.metrics.correlation import matthews, pearson_spearman
 from prompt_tuning.data.metrics.question_answering import exact_match, record, squad, token_f1
 from prompt_tuning.data.metrics.results import Results, normalised
@@ -17,6 +24,8 @@ METRICS: dict[str, Callable[[Results], dict[str, float]]] = {
         accuracy,
         macro_f1,
         f1,
+        macro_f1_accuracy,
+        f1_accuracy,
         illegal_rate,
         matthews,
         pearson_spearman,
@@ -29,7 +38,7 @@ METRICS: dict[str, Callable[[Results], dict[str, float]]] = {
         gender_parity,
     )
 }
-_OF_LABELS = (f1, illegal_rate, matthews, multirc, gender_parity)
+_OF_LABELS = (f1, f1_accuracy, illegal_rate, matthews, multirc, gender_parity)
 _OF_FIELD = {
     squad: "answers",
     record: "answers",

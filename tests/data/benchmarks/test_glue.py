@@ -181,6 +181,15 @@ def test_metrics_fit_the_task(benchmark):
     check_metrics(benchmark.metrics, has_labels=benchmark.labels is not None)
 
 
+@pytest.mark.parametrize("name", ["mrpc", "qqp", "mrpc_from_qqp"])
+def test_the_mean_of_two_metrics_tells_what_was_best(name, pocket):
+    task = task_of(f"glue_{name}_v200", OFFICIAL)
+    examples = task.load("validation", pocket, 64, 8)
+    scores = task.score(examples, [row["targets"] for row in examples.fields], pocket)
+    assert task.metric == "f1_accuracy"
+    assert list(scores) == ["f1_accuracy", "f1", "accuracy", "illegal_rate"]
+
+
 @pytest.mark.parametrize(
     "name, positive", [("cola", "acceptable"), ("mrpc", "equivalent"), ("qqp", "duplicate")]
 )

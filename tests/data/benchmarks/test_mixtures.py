@@ -55,6 +55,25 @@ def test_mnli_s_dev_sets_come_with_its_training_rows():
     assert "validation" in mixture.tasks[mixture.metric.split("/")[0]].splits
 
 
+@pytest.mark.parametrize("version", ["v002", "v200"])
+@pytest.mark.parametrize("form", ["", "taskless_", "byt5_task_index_"])
+@pytest.mark.parametrize("target, source", [("mrpc", "qqp"), ("qqp", "mrpc")])
+def test_a_zero_shot_mixture_learns_the_one_and_is_scored_on_the_other_too(
+    target, source, form, version
+):
+    name = f"{form}glue_{target}_from_{source}_zeroshot_{version}"
+    learned = f"{form}glue_{source}_{version}"
+    unseen = f"{form}glue_{target}_from_{source}_{version}"
+    mixture = find_benchmark(name, Tfds())
+    assert list(mixture.tasks) == [learned, unseen]
+    assert mixture.rates[learned] > 0 == mixture.rates[unseen]
+    assert mixture.metric == f"{learned}/f1_accuracy"
+    assert list(mixture.tasks[unseen].splits) == ["validation"]
+    assert mixture.tasks[unseen].label_texts == mixture.tasks[learned].label_texts
+    # As the original has it, the learned one's predictions are not logged.
+    assert list(find_benchmark(f"{name}_examples", Tfds()).tasks) == [learned, f"{unseen}_examples"]
+
+
 def test_rows_are_drawn_from_members_with_a_rate_that_have_the_split(pocket):
     mixture = task_of("super_glue_v102_proportional")
     rows = mixture.rows("train", pocket, 64, 8)

@@ -1,3 +1,5 @@
+import logging
+
 import pytest
 
 from prompt_tuning.data.benchmarks.mixtures import MIXTURES
@@ -98,3 +100,33 @@ def test_find_task_knows_benchmarks_without_seqio(pocket, without_seqio):
         DataError, match="'my.module' makes 'spam' a task of seqio; leave it out.*pip install"
     ):
         find_task("spam", module="my.module")
+
+
+@pytest.mark.parametrize(
+    "name, module",
+    [
+        ("super_glue_cb_v102", "super_glue"),
+        ("taskless_glue_sst2_v002_examples", "glue"),
+        ("glue_mrpc_from_qqp_zeroshot_v002", "glue_transfer"),
+        ("squad_to_mrqa_examples", "qa"),
+        ("mt5_super_glue_cb_v102", "tasks"),
+    ],
+)
+def test_a_module_of_the_original_leaves_a_benchmark_ours(name, module, without_seqio, caplog):
+    module = f"prompt_tuning.data.{module}"
+    with caplog.at_level(logging.INFO):
+        assert find_task(name, module, data_dir=OFFICIAL).name == name
+    assert f"'{module}' is the original's: our own benchmark '{name}' is used" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "name, module, message",
+    [
+        ("glue_sts2_v200", "prompt_tuning.data.glue", "; no benchmark .*nearest: 'glue_stsb_v200'"),
+        ("spam", "prompt_tuning.data.tasks", "; leave it out for the shipped task 'spam'"),
+        ("super_glue_cb_v102", "my.module", r"\. Tasks of seqio need"),
+    ],
+)
+def test_all_else_beside_a_module_stays_seqio_s(name, module, message, without_seqio):
+    with pytest.raises(DataError, match=f"'{module}' makes '{name}' a task of seqio{message}"):
+        find_task(name, module)

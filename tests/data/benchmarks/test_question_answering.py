@@ -1,5 +1,8 @@
 """SQuAD and MRQA by hand: what T5's and prompt tuning's preprocessors make of the invented rows."""
 
+import gzip
+import json
+
 import pytest
 
 from prompt_tuning.data.benchmarks import question_answering
@@ -94,11 +97,58 @@ def test_golden(name, split, source):
 
 
 def test_every_task_and_split_has_a_golden_example():
-    assert set(GOLDEN) == {
+    in_domain = {(f"mrqa_{name}_v100", split) for name in IN_DOMAIN for split in ENTRIES}
+    assert {*GOLDEN, *in_domain} == {
         (benchmark.name, split)
         for benchmark in question_answering.BENCHMARKS
         for split in benchmark.splits
     }
+
+
+# MRQA's in-domain sets: our name -> (on the shared task's server and in the "subset" column, as the
+# shared task's download scripts call the file).
+IN_DOMAIN = {
+    "news_qa": ("NewsQA", "NewsQA"),
+    "trivia_qa": ("TriviaQA-web", "TriviaQA"),
+    "search_qa": ("SearchQA", "SearchQA"),
+    "hotpot_qa": ("HotpotQA", "HotpotQA"),
+    "natural_questions": ("NaturalQuestionsShort", "NaturalQuestions"),
+}
+ENTRIES = {"train": ("train", ["dyed wool", "wool"]), "validation": ("dev", ["U.K."])}
+
+
+@pytest.fixture(params=["server", "scripts", "hugging_face"])
+def in_domain(request, tmp_path):
+    """A folder with every in-domain set, whose one question in each split has the id SET-SPLIT."""
+    for split, (folder, answers) in ENTRIES.items():
+        questions = {
+            name: {"qid": f"{name}-{split}", "question": " Who dyed? ", "answers": answers}
+            for name in IN_DOMAIN
+        }
+        if request.param == "hugging_face":
+            rows = [
+                questions[name] | {"context": "A [TLE] dyer.", "subset": subset}
+                for name, (subset, _) in IN_DOMAIN.items()
+            ]
+            path = tmp_path / f"mrqa/plain_text/{split}-00000-of-00001.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(map(json.dumps, rows)))
+            continue
+        (tmp_path / folder).mkdir()
+        for name, files in IN_DOMAIN.items():
+            lines = [{"header": {}}, {"context": "A [TLE] dyer.", "qas": [questions[name]]}]
+            path = tmp_path / folder / f"{files[request.param == 'scripts']}.jsonl.gz"
+            path.write_bytes(gzip.compress("\n".join(map(json.dumps, lines)).encode()))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", IN_DOMAIN)
+def test_mrqa_s_in_domain_sets_are_trained_on_too(name, in_domain):
+    for split, answers in (("train", ["dyed wool", "wool"]), ("validation", ["U . K . "])):
+        (found,) = texts(f"mrqa_{name}_v100_examples", split, in_domain)
+        assert found["inputs"].split() == "question: Who dyed ? context: A [ TLE ] dyer .".split()
+        assert (found["id"], found["targets"]) == (f"{name}-{split}", answers[0])
+        assert found["answers"] == answers
 
 
 def test_only_ascii_punctuation_and_space_are_touched():

@@ -7,7 +7,7 @@ import pytest
 from prompt_tuning.data.benchmarks import super_glue
 from prompt_tuning.data.benchmarks.text import named_columns
 from prompt_tuning.data.tables import RowError
-from tests.data.benchmarks.helpers import texts
+from tests.data.benchmarks.helpers import task_of, texts
 
 GOLDEN = {
     ("super_glue_boolq_v102", "train"): [
@@ -234,3 +234,12 @@ def test_training_examples_are_as_many_as_t5_s_weights_say():
         "super_glue_axg_v102": 0,
     }
     assert {task.name: task.train_examples for task in super_glue.BENCHMARKS} == weights
+
+
+def test_the_mean_of_cb_s_two_metrics_tells_what_was_best(pocket):
+    task = task_of("super_glue_cb_v102")
+    examples = task.load("train", pocket, 64, 8)
+    scores = task.score(examples, ["entailment", "entailment"], pocket)
+    parts = {"macro_f1": pytest.approx(200 / 9), "accuracy": 50, "illegal_rate": 0}
+    assert scores == {"macro_f1_accuracy": pytest.approx(325 / 9), **parts}
+    assert task.metric == "macro_f1_accuracy"

@@ -3,7 +3,7 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.data.metrics.helpers import BINARY, value
+from tests.data.metrics.helpers import BINARY, scores, value
 
 LABELS = ("yes", "no", "maybe")
 three_way = st.lists(
@@ -57,3 +57,12 @@ def test_f1_by_hand():
     assert value("f1", targets, predictions, BINARY) == pytest.approx(100 * 2 / 4)
     assert value("f1", targets, predictions, BINARY[::-1]) == pytest.approx(100 * 2 / 4)
     assert value("f1", ["no"], ["no"], BINARY) == 0
+
+
+@pytest.mark.parametrize("name", ["f1", "macro_f1"])
+def test_two_metrics_of_a_task_count_as_their_mean(name):
+    sides = ["yes", "yes", "no", "no"], ["yes", "yes", "no", "other"]
+    parts = {part: value(part, *sides, BINARY) for part in (name, "accuracy")}
+    assert parts["accuracy"] == 75 != parts[name]
+    mean = sum(parts.values()) / 2
+    assert scores(f"{name}_accuracy", *sides, BINARY) == {f"{name}_accuracy": mean, **parts}

@@ -74,7 +74,9 @@ def test_an_illegal_similarity_is_below_all_others():
     assert scores("pearson_spearman", targets, ["0.0", "2.0", "none"])["spearman"] == -50
 
 
-@pytest.mark.parametrize("target", ["similar", "5.2", "nan"])
+@pytest.mark.parametrize("target", ["similar", "5.2", "nan", "90"])
 def test_a_target_that_is_no_similarity_is_named(target):
-    with pytest.raises(DataError, match=f"needs targets from 0 to 5, found '{target}'"):
+    with pytest.raises(
+        DataError, match=f"needs targets from 0 to 5, found '{target}': change the task's metrics"
+    ):
         scores("pearson_spearman", ["1.0", target], ["1.0", "2.0"])

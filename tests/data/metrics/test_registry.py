@@ -11,6 +11,7 @@ from tests.data.metrics.helpers import BINARY
 ILLEGAL = "neither"
 NUMBERS = ("0.0", "1.4", "5.0", "3.2")
 WORDS = ("the red fox", "a fox", "Bob's hat", "of", "")
+OF_BINARY = ("f1", "f1_accuracy", "matthews", "multirc", "gender_parity")
 ROWS = 8
 seeds = st.integers(0, 10**6)
 
@@ -30,7 +31,7 @@ def results_of(name, targets, predictions):
 
 def texts_of(name):
     return {"pearson_spearman": NUMBERS, "wsc": WORDS[:-1]}.get(
-        name, BINARY if name in ("f1", "matthews", "multirc", "gender_parity") else WORDS
+        name, BINARY if name in OF_BINARY else WORDS
     )
 
 
@@ -57,7 +58,7 @@ def test_predicting_the_targets_scores_100(name):
     if name == "gender_parity":
         texts = sorted(texts)
     results = results_of(name, texts, texts)
-    if name == "macro_f1":
+    if name.startswith("macro_f1"):
         results = Results(texts, texts)
     assert METRICS[name](results) == pytest.approx(dict.fromkeys(METRICS[name](results), 100))
 
@@ -69,7 +70,10 @@ def test_a_score_has_the_metric_s_own_name(name):
     assert name in METRICS[name](results_of(name, texts * 2, texts[::-1] * 2))
 
 
-@pytest.mark.parametrize("name", ["accuracy", "macro_f1", "f1", "multirc", "gender_parity"])
+@pytest.mark.parametrize(
+    "name",
+    ["accuracy", "macro_f1", "f1", "macro_f1_accuracy", "f1_accuracy", "multirc", "gender_parity"],
+)
 @settings(max_examples=25)
 @given(seed=seeds)
 def test_illegal_predictions_are_wrong(name, seed):
@@ -105,7 +109,7 @@ def test_an_answer_that_the_vocabulary_cannot_spell_is_found(pocket):
 def test_unknown_metrics_missing_labels_and_missing_fields_are_named():
     with pytest.raises(DataError, match="no metric 'acuracy'.*nearest: 'accuracy'"):
         check_metrics(["acuracy"], has_labels=True)
-    for name in ("illegal_rate", "f1", "matthews", "multirc", "gender_parity"):
+    for name in ("illegal_rate", *OF_BINARY):
         with pytest.raises(DataError, match=f"{name!r} needs a task with labels"):
             check_metrics(["accuracy", name], has_labels=False)
     with pytest.raises(DataError, match="'squad' needs rows with field 'answers'.*inputs, targets"):
