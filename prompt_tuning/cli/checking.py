@@ -5,6 +5,7 @@ Only what an entry point reaches is required; a macro that nobody sets leaves it
 
 import collections.abc
 import inspect
+import os
 import types
 import typing
 from typing import Any
@@ -12,12 +13,23 @@ from typing import Any
 from beartype import BeartypeConf
 from beartype import door
 import gin
+import jax
+from jaxtyping import AbstractArray
 
 from prompt_tuning import gin_registration
 from prompt_tuning.cli import reading
 
 _CONF = BeartypeConf(is_pep484_tower=True)  # an int is a float where one is asked for
 _REQUIRED = "%gin.REQUIRED"
+_WORDS = {  # for what people write in gin
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "True or False",
+    types.NoneType: "None",
+    collections.abc.Callable: "a reference (@...)",
+}
+_NEVER_WRITTEN = (jax.Array, AbstractArray, os.PathLike)  # only calls from Python give them
 
 
 def check(entry_point: str, sources: reading.Sources) -> list[str]:
@@ -163,8 +175,17 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _spelled(hint: Any) -> str:
-    """A type as people write it."""
-    return inspect.formatannotation(hint).replace("collections.abc.", "").replace("typing.", "")
+    """What has this type, in the words of who writes gin; what gin cannot write is left out."""
+    parts = typing.get_args(hint)
+    kind = typing.get_origin(hint) or hint
+    if kind in (typing.Union, types.UnionType):
+        written = [x for x in parts if not (inspect.isclass(x) and issubclass(x, _NEVER_WRITTEN))]
+        return " or ".join(map(_spelled, written))
+    if kind is collections.abc.Sequence:
+        return f"[{_spelled(parts[0])}, ...]"
+    if kind is collections.abc.Mapping:
+        return f"{{{': '.join(map(_spelled, parts))}, ...}}"
+    return _WORDS.get(kind) or kind.__name__
 
 
 def _unknown_macros(sources: reading.Sources) -> list[str]:

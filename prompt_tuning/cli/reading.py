@@ -108,8 +108,10 @@ def references(value: Any) -> Iterator[Any]:
 
 
 def did_you_mean(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
-    return f" Did you mean {' or '.join(near)}?" if near else ""
+    """Words that say which of `names` are near, whatever their case; nothing if none is."""
+    known = {other.lower(): other for other in names}
+    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(known[x] for x in near)}?" if near else ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,7 +40,7 @@ def read_inputs(
         lines of standard input. A line's id is its number, also where lines are empty.
       inputs: a table's column, or a template of columns; lines are taken as they are, and refused
         where a template has text around its column.
-      id_column: a table's column of ids; without one an id is the row's number.
+      id_column: a table's column of ids, each once; without one an id is the row's number.
       prompt_column: a table's column of prompt names.
 
     Raises:
@@ -112,7 +112,7 @@ def _lines(stream: Iterable[bytes], name: str) -> list[Input]:
 
 
 def _rows(path: str, inputs: str, id_column: str | None, prompt_column: str | None) -> list[Input]:
-    texts = []
+    texts: dict[str, Input] = {}
     required = dict.fromkeys(column_names(inputs), "INPUTS")
     required |= {id_column: "ID_COLUMN"} if id_column else {}
     required |= {prompt_column: "infer.prompt_column"} if prompt_column else {}
@@ -121,13 +121,15 @@ def _rows(path: str, inputs: str, id_column: str | None, prompt_column: str | No
             if isinstance(columns, RowError):
                 raise columns
             name = fill(id_column, columns) if id_column else str(number)
+            if name in texts:  # predictions could not be told apart
+                raise RowError(f"id {name!r:.80} was there before")
             prompt = fill(prompt_column, columns) if prompt_column else None
             text = fill(inputs, columns)
             clean = without_control_characters(text)
-            texts.append(Input(name, clean.strip(), prompt, cleaned=clean != text))
+            texts[name] = Input(name, clean.strip(), prompt, cleaned=clean != text)
         except RowError as error:
             raise DataError(f"{path}, row {number}: {error}") from error
-    return _some(texts, path)
+    return _some(list(texts.values()), path)
 
 
 def _some(texts: list[Input], name: str) -> list[Input]:

@@ -3,7 +3,8 @@
     run PLAN --out FOLDER         trains and evaluates its cells, one after another; goes on where it stopped
     commands PLAN --out FOLDER --on {shell,slice,gke,slurm} [--options "..."]    prints them as jobs instead
     collect PLAN --out FOLDER     writes FOLDER/table.csv, and prints means
-    plot PLAN --out FOLDER        draws the plan's figure, in FOLDER: of its cells, or of a table.csv alone
+    plot PLAN --out FOLDER        draws the plan's figure, in FOLDER: of its cells, of a table.csv alone, or, if
+                                  nothing is scored yet, of the paper's own tables
     parameters --out FOLDER       of every method at the paper's sizes (its Figure 4 and Table 4), in FOLDER
 
 PLAN is a TOML file, or the name of one that ships: {shipped}.
@@ -80,15 +81,11 @@ def _written_table(plan: plans.Plan, out: pathlib.Path) -> collect.Table:
 
 
 def _plot(plan: plans.Plan, out: pathlib.Path) -> None:
-    file = out / collect.NAME
+    file, table = out / collect.NAME, []
     if (out / plans.CELLS).is_dir():  # what is drawn is what is there now
         table = _written_table(plan, out)
     elif file.exists():
         table = collect.read_table(file)
-    else:
-        raise FileNotFoundError(
-            f"There is neither {out / plans.CELLS} nor {file}: `run` the plan first."
-        )
     from prompt_tuning.experiments import plot  # it needs matplotlib
 
     for drawn in plot.draw(plan, table, out):

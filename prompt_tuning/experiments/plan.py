@@ -221,7 +221,7 @@ class Plan:
       settings: of every cell.
       axes: axis -> value -> what differs.
       evaluations: name -> what differs.
-      figure: what is drawn.
+      figure: what is drawn; None for a plan that is never drawn.
       ensemble: the axis whose cells are also evaluated together.
     """
 
@@ -231,7 +231,7 @@ class Plan:
     settings: Settings
     axes: Mapping[str, Mapping[str, Choice]]
     evaluations: Mapping[str, Settings]
-    figure: Figure
+    figure: Figure | None
     ensemble: str | None = None
 
     def cells(self, only: Mapping[str, Sequence[str]] | None = None) -> list[Cell]:

@@ -18,7 +18,7 @@
     bindings = { EVAL_SPLIT = "test" }
     [ensemble]                              # optional: also evaluates all along this axis together
     axis = "seed"
-    [figure]
+    [figure]                                # only `plot` needs it
     kind = "curve"                          # or "table"
     x = "length"; series = "task"; over = "seed"            # each on a line of its own; panel, log_x, x_label, levels
 
@@ -72,6 +72,7 @@ def _plan(content: Mapping[str, Any], file: pathlib.Path) -> plans.Plan:
         _axis_name(name, metric, axis): _axis(axis) for name, axis in top.sections("axes").items()
     }
     _check_only(file, axes)
+    figure = top.section("figure", optional=True)
     ensemble = top.section("ensemble", optional=True)
     plan = plans.Plan(
         file,
@@ -83,7 +84,7 @@ def _plan(content: Mapping[str, Any], file: pathlib.Path) -> plans.Plan:
             _evaluation_name(name, part): _only_settings(part)
             for name, part in top.sections("evaluations").items()
         },
-        _figure(top.section("figure"), axes, metric),
+        figure and _figure(figure, axes, metric),
         ensemble and _played_by(ensemble, "axis", axes, needed=True),
     )
     top.check_unknown()

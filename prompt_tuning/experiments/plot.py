@@ -31,11 +31,17 @@ def draw(plan: plans.Plan, table: collect.Table, folder: str | os.PathLike) -> l
     They are FOLDER/figure.png and .svg, or FOLDER/figure.md for a table (tables.py).
 
     Raises:
-      PlanError: what would be drawn as one is not alike but for `figure.over`, or a level is no
-        column of the table.
-      ValueError: the table is not of this plan, or no cell has the score that it shows.
+      PlanError: there is no [figure], what would be drawn as one is not alike but for `figure.over`,
+        or a level is no column of the table.
+      ValueError: the table is not of this plan, or no cell has the score that it shows, and there is
+        nothing of the paper's to show alone.
       ImportError: there is no matplotlib, and the figure is no table.
     """
+    if plan.figure is None:
+        raise plans.PlanError(
+            f"{plan.file}: [figure] is missing: expected kind ({' or '.join(plans.KINDS)}), x, series, "
+            "panel and over."
+        )
     file = pathlib.Path(folder) / "figure"
     if plan.figure.kind == "table":
         return [tables.write(tables.render(plan, table), file.with_suffix(".md"))]

@@ -46,7 +46,10 @@ def check_scores(plan: plans.Plan, table: collect.Table) -> None:
         return
     known = dict.fromkeys(name for row in cells for name in row)
     scores = [name for name in known if name not in (*plan.axes, *plans.COLUMNS)]
-    found = f"the scores are {', '.join(scores)}" if scores else "nothing is scored yet"
+    if scores:
+        found = f"the scores are {', '.join(scores)}"
+    else:
+        found = "nothing is scored yet: `run` the plan first, with this --out"
     raise ValueError(f"{plan.file}: metric is {plan.metric!r}, but {found}.")
 
 
@@ -82,23 +85,28 @@ def grouped(plan: plans.Plan, table: collect.Table, *by: str | None) -> dict[Key
 
 def planned(plan: plans.Plan, *by: str | None) -> collections.Counter[Key]:
     """How many rows `grouped` gives of each group once all cells are evaluated."""
-    rows = [
-        {**cell.values, plans.EVALUATION: evaluation}
+    return collections.Counter(_values(row, by) for row in _unscored(plan))
+
+
+def _unscored(plan: plans.Plan) -> list[Row]:
+    """The rows of all evaluations of cells, without scores."""
+    return [
+        {**cell.values, plans.EVALUATION: evaluation, "ensemble": 0}
         for cell in plan.cells()
         for evaluation in plan.evaluations
     ]
-    return collections.Counter(_values(row, by) for row in rows)
 
 
 def summary(plan: plans.Plan, table: collect.Table) -> str:
-    """Mean and sample standard deviation of the metric over `figure.over`, of cells and ensembles.
+    """Mean and sample standard deviation of the metric over `figure.over`, of cells and ensembles;
+    without a figure, each score.
 
     Raises ValueError as `check_scores` does, if any row is there.
     """
     if table:
         check_scores(plan, table)
-    keys = [axis for axis in plan.axes if axis != plan.figure.over]
-    keys += [name for name in (plans.EVALUATION, "ensemble") if name != plan.figure.over]
+    over = plan.figure and plan.figure.over
+    keys = [name for name in (*plan.axes, plans.EVALUATION, "ensemble") if name != over]
     groups: dict[tuple[str | int | float, ...], list[int | float]] = {}
     for row in table:
         if plan.metric in row:
@@ -120,12 +128,14 @@ def render(plan: plans.Plan, table: collect.Table) -> str:
     mean of the row's metrics, on the split that is shown, as the paper's is. Those are the paper's
     for this dataset, where it has any and the plan's metric is among them or not to be had; else the plan's. The paper's numbers are in columns of
     their own, for datasets and methods that are called as in the paper (`paper.find`). Where x names
-    all tasks of SuperGLUE, its average has a row.
+    all tasks of SuperGLUE, its average has a row. Of an empty table only the paper's numbers are shown.
 
-    Raises ValueError as `check_scores` and `grouped` do.
+    Raises ValueError as `check_scores` and `grouped` do; for an empty table, if the paper has nothing.
     """
-    check_scores(plan, table)
-    lines = _lines(plan, table)
+    lines = [] if table else _lines(plan, _unscored(plan))
+    if not lines:
+        check_scores(plan, table)
+        lines = _lines(plan, table)
     columns = dict.fromkeys(column for line in lines for column in line.ours)
     header = [*lines[0].names, "metric"]
     rows = [[*line.names.values(), "/".join(line.metrics)] for line in lines]
@@ -222,7 +232,7 @@ def _lines(plan: plans.Plan, table: collect.Table) -> list[_Line]:
         statistics_of = paper.STATISTICS if voted else (AVERAGE,)
         columns = [(key[-1], statistic) for key in members for statistic in statistics_of]
         shown, published = _shown(plan, rows, _published(rows[0], x, plan, columns))
-        if not any(name in row for name in shown for row in rows):
+        if not published and not any(name in row for name in shown for row in rows):
             continue
         ours: dict[Column, Sequence[Row]] = {}
         for key, group in members.items():
@@ -268,7 +278,7 @@ def _mean(row: Row, names: Sequence[str]) -> int | float:
 def _super_glue_line(lines: Sequence[_Line]) -> list[_Line]:
     """The benchmark's average, of columns that have all of its tasks."""
     by_task = {paper.letters(list(line.names.values())[-1]): line for line in lines}
-    if len(lines[0].names) > 1 or not SUPER_GLUE_SCORES.keys() <= by_task.keys():
+    if not SUPER_GLUE_SCORES.keys() <= by_task.keys() or len(lines[0].names) > 1:
         return []
     ours, published = {}, {}
     for column in dict.fromkeys(column for line in lines for column in line.ours):

@@ -5,6 +5,8 @@ The optimizers are optax's with the settings that matter here spelled out.
 """
 
 from collections.abc import Sequence
+import math
+from typing import Any
 
 import jax
 from jaxtyping import Float
@@ -56,7 +58,10 @@ def adafactor(
       clipping_threshold: largest RMS of an update before the learning rate.
       parameter_scale: multiply updates by the parameter's RMS (full tuning).
       factored: second moments by row and column where both axes are >= 128.
+
+    Raises ValueError for a learning rate that is a number but not above 0.
     """
+    _check_rate("adafactor.learning_rate", learning_rate)
     return optax.adafactor(
         learning_rate,
         factored=factored,
@@ -76,8 +81,9 @@ def short_run_adafactor(
     The paper's Adafactor with its clock from zero and a learning rate that falls
     to a twentieth by the last step: a short run must settle, where the paper's
     30,000 steps at a constant rate can pick their best evaluation. The rate may be traced, as a
-    sweep's is.
+    sweep's is. Raises ValueError for one that is a number but not above 0.
     """
+    _check_rate("short_run_adafactor.learning_rate", learning_rate)
     warmup_steps = min(10, steps // 2)
     # Optax compares a schedule's peak with 0, so it peaks at 1.
     schedule = warmup_cosine(1.0, warmup_steps=warmup_steps, steps=steps, end_fraction=0.05)
@@ -92,7 +98,11 @@ def adamw(
     weight_decay: float = 1e-5,
     clip_norm: float | None = None,
 ) -> optax.GradientTransformation:
-    """AdamW, with the gradient's global norm clipped if `clip_norm` is given."""
+    """AdamW, with the gradient's global norm clipped if `clip_norm` is given.
+
+    Raises ValueError for a learning rate that is a number but not above 0.
+    """
+    _check_rate("adamw.learning_rate", learning_rate)
     optimizer = optax.adamw(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay)
     if clip_norm is None:
         return optimizer
@@ -106,7 +116,10 @@ def muon(
 
     For pre-training from scratch. Updates have the RMS of AdamW's
     (arXiv 2502.16982), so that one learning rate serves both.
+
+    Raises ValueError for a learning rate that is a number but not above 0.
     """
+    _check_rate("muon.learning_rate", learning_rate)
 
     def dimensions(params):
         label = partition.labels(params, [r".*/layers_\d+/.*kernel"])
@@ -128,8 +141,10 @@ def warmup_cosine(
 ) -> optax.Schedule:
     """Linear from zero to `peak`, then a half cosine to `end_fraction * peak` (1: constant).
 
-    Raises ValueError where nothing is left of `steps` behind the warm-up.
+    Raises ValueError for a peak that is not above 0, and where nothing is left of `steps` behind the
+    warm-up.
     """
+    _check_rate("warmup_cosine.peak", peak)
     if not 0 <= warmup_steps < steps:
         raise ValueError(
             f"warmup_cosine.warmup_steps must be at least 0 and less than all {steps} steps, found "
@@ -138,3 +153,11 @@ def warmup_cosine(
     return optax.warmup_cosine_decay_schedule(
         0.0, peak, warmup_steps, steps, end_value=peak * end_fraction
     )
+
+
+def _check_rate(what: str, rate: Any) -> None:
+    """Raises ValueError for a number that is not above 0; a schedule, or a traced rate, may be any."""
+    if isinstance(rate, int | float) and not 0 < rate < math.inf:
+        raise ValueError(
+            f"{what} must be a finite number above 0, found {rate}: change LEARNING_RATE."
+        )

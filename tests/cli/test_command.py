@@ -101,7 +101,7 @@ def test_bad_configuration_ends_with_two_and_writes_nothing(command, capsys, tmp
     message = capsys.readouterr().err
     assert code == 2
     assert message.startswith("Error: TRAIN_STEPS is not set")
-    assert "\n  --gin.SEED: SEED (train.seed) must be int, found 'x'." in message
+    assert "\n  --gin.SEED: SEED (train.seed) must be a whole number, found 'x'." in message
     assert not (tmp_path / "run").exists()
 
 

@@ -124,6 +124,7 @@ def test_places_and_mentions(write):
             "SEED = 1\nSoftPromt.length = 3",
             r"line 2: nothing is called SoftPromt. Did you mean SoftPrompt",
         ),
+        ("softprompt.length = 3", r"line 1: nothing is called softprompt. Did you mean SoftPrompt"),
         (
             "SoftPrompt.lenght = 3",
             r"line 1: SoftPrompt has no argument lenght. Did you mean length",

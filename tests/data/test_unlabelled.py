@@ -49,6 +49,12 @@ def test_jsonl(write):
     assert pairs(path) == [("1", "a"), ("2", "3")]
 
 
+def test_an_id_that_comes_again_is_refused(write):
+    path = write("inputs.csv", b"id,inputs\n1,a\n2,b\n1,c\n")
+    with pytest.raises(DataError, match=r"inputs.csv, row 4: id '1' was there before"):
+        unlabelled.read_inputs(path, id_column="id")
+
+
 def test_rows_may_name_a_prompt(write):
     path = write("inputs.csv", b"inputs,task\na,spam\nb,rte\n")
     found = unlabelled.read_inputs(path, prompt_column="task")

@@ -6,7 +6,6 @@ from unittest import mock
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from etils import epath
 
 _READER = tfds.core.dataset_builder.FileReaderBuilder
 _WSC_COLUMNS = ("text", "span1_index", "span1_text", "span2_index", "span2_text", "label")
@@ -57,7 +56,6 @@ def make_c4(folder, documents):
 
         class C4(tfds.core.GeneratorBasedBuilder):
             name = "c4"
-            code_path = epath.Path(__file__)  # to look for it takes a package that TFDS may lack
             BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="en", version="2.2.0")]
 
             def _info(self):

@@ -173,6 +173,34 @@ def test_what_is_drawn_is_what_is_there_now(plan, out, capsys):
     assert "7.0" in (out / "figure.md").read_text(encoding="utf-8")
 
 
+def test_a_plan_without_a_figure_is_collected_but_not_drawn(plan, out, capsys):
+    text = plan.file.read_text()
+    plan.file.write_text(text[: text.index("[figure]")])
+    assert program.main(["collect", str(plan.file), f"--out={out}"]) == 0
+    assert "| 1 | a, b\\|c | 1 | test | 0 | 1 | 62.0 |" in capsys.readouterr().out
+    assert program.main(["plot", str(plan.file), f"--out={out}"]) == program.BAD_PLAN
+    told = capsys.readouterr().err
+    assert "scores.toml: [figure] is missing: expected kind (curve or table), x, series" in told
+
+
+def test_before_a_run_the_paper_s_numbers_are_drawn(tmp_path):
+    out = tmp_path / "new"
+    assert program.main(["plot", "paper_paraphrases", f"--out={out}"]) == 0
+    drawn = (out / "figure.md").read_text(encoding="utf-8")
+    assert "| –/– | 76.3/84.3 |" in drawn and "0 of 24 evaluations are done" in drawn
+
+
+@pytest.mark.parametrize("collected", [True, False])
+def test_before_a_run_a_plan_that_the_paper_does_not_have_is_told(tmp_path, capsys, collected):
+    arguments = ["length", f"--out={tmp_path / 'new'}"]
+    if collected:
+        program.main(["collect", *arguments])
+        capsys.readouterr()
+    assert program.main(["plot", *arguments]) == program.FAILED
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("nothing is scored yet: `run` the plan first, with this --out.")
+
+
 def test_damaged_files_are_told_by_name(plan, out, tmp_path):
     (out / "cells/1--a-b-c--0/best/prompt.safetensors").write_bytes(b"x")
     with pytest.raises(ValueError, match="best/prompt.safetensors is damaged"):

@@ -117,6 +117,11 @@ def test_figure(read):
     assert read().axes["seed"]["1"].x == 2.5
 
 
+def test_a_plan_without_a_figure_has_the_same_cells(read):
+    plan = read(WHOLE[: WHOLE.index("[figure]")])
+    assert plan.figure is None and plan.cells() == read().cells()
+
+
 def test_an_ensemble_is_of_all_trained_cells_along_its_axis(read):
     plan = read()
     ensembles = plan.ensembles(plan.cells())
@@ -353,6 +358,13 @@ def test_gin_takes_every_command_of_a_shipped_plan(name):
             checking.check(entry_point[command[2]], sources)
             seen.add(command[2])
     assert seen == {"prompt_tuning.train", "prompt_tuning.eval"}
+
+
+def test_lengths_differ_in_nothing_else():
+    choices = plan_file.read("paper_length").axes["length"]
+    assert {name: dict(choice.settings.bindings) for name, choice in choices.items()} == {
+        name: {"PROMPT_LENGTH": name} for name in choices
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name.startswith("paper_")])

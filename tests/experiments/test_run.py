@@ -348,11 +348,10 @@ def test_wrong_command_lines_end_with_2(bench, capsys):
         (["run", plan, out, "--only", "seed=7"], "seed has no value '7'"),
         (["run", plan, out, "--binding", "SEED="], "expected --binding NAME=VALUE"),
         (["commands", plan, out, "--on=shell", "--options=--spot"], "--on shell has none"),
+        (["plot", plan, out], "[figure] would draw method prompt, none as one"),
     ]:
         assert program.main(arguments) == 2
         assert expected in capsys.readouterr().err
-    assert program.main(["plot", plan, out]) == 1
-    assert "table.csv: `run` the plan first" in capsys.readouterr().err
 
 
 def test_killed_after_its_first_cell_a_real_plan_goes_on(

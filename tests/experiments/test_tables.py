@@ -241,8 +241,24 @@ def test_what_would_be_averaged_unseen_is_refused(tmp_path):
     assert list(found) == [("prompt tuning",), ("model tuning",), ("adapters",)]
 
 
+def test_before_any_score_the_paper_s_stand_alone(tmp_path):
+    text = tables.render(ensemble_plan(tmp_path), [])
+    found = cells_of(text)
+    assert found["RTE",] == {
+        "metric": "accuracy",
+        "average": tables.NONE,
+        "average (paper)": "92.6",
+        "best": tables.NONE,
+        "best (paper)": "93.5",
+        "ensemble": tables.NONE,
+        "ensemble (paper)": "93.5",
+    }
+    assert found["SuperGLUE",]["best (paper)"] == "91.0"
+    assert "0 of 24 evaluations are done" in text
+
+
 def test_no_score(tmp_path):
-    plan = ensemble_plan(tmp_path)
+    plan = ensemble_plan(tmp_path, ["spam"])
     with pytest.raises(ValueError, match="metric is 'accuracy', but nothing is scored yet"):
         tables.render(plan, [])
 

@@ -167,7 +167,8 @@ def blank(rng, row):
 
 @of(*TABLES, JSON)
 def repeated_id(rng, row):
-    return replace(row, id="before1").refused("id 'before1' was there before")
+    why = "id 'before1' was there before"
+    return replace(row, id="before1").refused(why, refused_alone=why)
 
 
 @of(*TABLES, JSON)

@@ -114,6 +114,37 @@ def test_a_warmup_that_leaves_no_steps_is_told(steps):
         optimizers.warmup_cosine(1.0, warmup_steps=10, steps=steps)
 
 
+@pytest.mark.parametrize("rate", [-1.0, 0.0, float("nan"), float("inf")])
+def test_a_learning_rate_that_does_not_go_downhill_is_refused(rate):
+    builds = {
+        "adafactor.learning_rate": optimizers.adafactor,
+        "short_run_adafactor.learning_rate": lambda rate: optimizers.short_run_adafactor(10, rate),
+        "adamw.learning_rate": optimizers.adamw,
+        "muon.learning_rate": optimizers.muon,
+        "warmup_cosine.peak": lambda rate: optimizers.warmup_cosine(rate, warmup_steps=1, steps=2),
+    }
+    for name, build in builds.items():
+        expected = f"^{name} must be a finite number above 0, found {rate}: change LEARNING_RATE"
+        with pytest.raises(ValueError, match=expected):
+            build(rate)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [optimizers.adafactor, optimizers.adamw, optimizers.muon]
+    + [lambda rate: optimizers.short_run_adafactor(10, rate)],
+)
+def test_a_traced_learning_rate_passes(build):
+    params = {PROMPT: jnp.ones((2, 3))}
+
+    @jax.jit
+    def update(rate):
+        optimizer = build(rate)
+        return optimizer.update(params, optimizer.init(params), params)
+
+    assert jax.tree.leaves(update(0.1))
+
+
 def test_short_runs_settle():
     """The last updates are small beside the first, whatever the gradient does."""
     rng = np.random.default_rng(3)
