@@ -11,6 +11,7 @@ import pytest
 from prompt_tuning import eval as evaluation
 from prompt_tuning import train
 from prompt_tuning.checkpoints import model_dirs
+from prompt_tuning.checkpoints import runs
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data.examples import DataError
 from prompt_tuning.data.files import FilesTask
@@ -174,6 +175,15 @@ def test_a_run_does_not_go_on_with_other_data(finished, base, task, tmp_path):
     )
     with pytest.raises(ValueError, match="holds another run: it had {'training examples': '"):
         run(base, swapped, folder)
+
+
+def test_what_a_refused_run_opened_is_closed(finished, base, task, monkeypatch):
+    closed = []
+    close = runs.RunCheckpoints.close
+    monkeypatch.setattr(runs.RunCheckpoints, "close", lambda x: (closed.append(x), close(x)))
+    with pytest.raises(ValueError, match="holds another run"):
+        run(base, task, finished[0], seed=1)
+    assert len(closed) == 1
 
 
 def test_what_was_learned_without_a_save_to_go_on_from_is_kept(finished, base, task, tmp_path):

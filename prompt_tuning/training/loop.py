@@ -141,36 +141,40 @@ def train(
         "seed": seed,
     }
 
-    # A save that is found must be this run's.
-    best = Best()
-    checkpoints = runs.RunCheckpoints(model_dir / runs.FOLDER, keep)
-    notes = checkpoints.notes()
-    if notes is None:
-        resuming.check_unused(model_dir)
-    else:
-        resuming.check_identity(notes["run"], identity, model_dir)
-        resuming.tell_changes(notes["config"], configuration)
-        best = Best(**notes["best"])
-        if notes["metric"] != metric:  # whose scores are others
-            best = Best(evaluated=best.evaluated)
+    with contextlib.ExitStack() as opening:  # closes it all where the run cannot begin
+        # A save that is found must be this run's.
+        best = Best()
+        checkpoints = opening.enter_context(
+            contextlib.closing(runs.RunCheckpoints(model_dir / runs.FOLDER, keep))
+        )
+        notes = checkpoints.notes()
+        if notes is None:
+            resuming.check_unused(model_dir)
+        else:
+            resuming.check_identity(notes["run"], identity, model_dir)
+            resuming.tell_changes(notes["config"], configuration)
+            best = Best(**notes["best"])
+            if notes["metric"] != metric:  # whose scores are others
+                best = Best(evaluated=best.evaluated)
 
-    # Place arrays: each frozen weight goes to its devices once.
-    params = layout.put_params(model, params, mesh)
-    trained, frozen = partition.split(params, method.trainable)
-    del params
-    # A copy, for the step donates its state; in float32, whatever the activations are: a small
-    # update of a bfloat16 weight is none.
-    trained = jax.tree.map(lambda x: jnp.array(x, jnp.float32, copy=True), trained)
-    optimizer = optimizers.freeze(optimizer, method.trainable)
-    state = sharding.put_state(training_step.TrainState.create(trained, optimizer), mesh)
-    train_step = training_step.CompiledStep(model, optimizer, seed, state, method.materialize)
-    if notes is not None:
-        state = checkpoints.restore(state)
-    step = int(state.step)
+        # Place arrays: each frozen weight goes to its devices once.
+        params = layout.put_params(model, params, mesh)
+        trained, frozen = partition.split(params, method.trainable)
+        del params
+        # A copy, for the step donates its state; in float32, whatever the activations are: a small
+        # update of a bfloat16 weight is none.
+        trained = jax.tree.map(lambda x: jnp.array(x, jnp.float32, copy=True), trained)
+        optimizer = optimizers.freeze(optimizer, method.trainable)
+        state = sharding.put_state(training_step.TrainState.create(trained, optimizer), mesh)
+        train_step = training_step.CompiledStep(model, optimizer, seed, state, method.materialize)
+        if notes is not None:
+            state = checkpoints.restore(state)
+        step = int(state.step)
 
-    writers.keep_configuration(model_dir / "config.gin", configuration)
-    writers.take_back(model_dir, step, best.evaluated)
-    writer = writers.ScalarWriter(model_dir, step)
+        writers.keep_configuration(model_dir / "config.gin", configuration)
+        writers.take_back(model_dir, step, best.evaluated)
+        writer = opening.enter_context(contextlib.closing(writers.ScalarWriter(model_dir, step)))
+        opened = opening.pop_all()
     progress = progress_lines.Progress(step, steps, batches.step.batch_size)
     if step >= steps:
         progress.note(f"{model_dir} is at step {step} of {steps}: there is no step left to train.")
@@ -236,11 +240,7 @@ def train(
 
     # Each step is begun before the numbers of the one before it are read, so that the devices never
     # wait for this process: it makes and places the next step's arrays while they compute.
-    with (
-        contextlib.closing(checkpoints),
-        contextlib.closing(writer),
-        interrupt.Interrupt() as interruption,
-    ):
+    with opened, interrupt.Interrupt() as interruption:
         proceed = sharding.put_state(jnp.array(True), mesh)
         if step < steps:
             parts, ids = put(step)
