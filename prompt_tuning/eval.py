@@ -12,7 +12,7 @@ import pathlib
 import jax
 
 from prompt_tuning import checks
-from prompt_tuning.checkpoints import runs
+from prompt_tuning.checkpoints import model_dirs
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import tasks
 from prompt_tuning.evaluation import decoders
@@ -76,7 +76,7 @@ def evaluate(
     checks.numbers("evaluate", max_examples=max_examples)
     checks.mounted(output_dir, "EVAL_OUTPUT_DIR")
     if jax.process_index() == 0:
-        if (pathlib.Path(output_dir) / runs.FOLDER).exists():
+        if model_dirs.holds_learned(pathlib.Path(output_dir)):
             raise ValueError(
                 f"EVAL_OUTPUT_DIR {output_dir} is the MODEL_DIR of a run, whose scalars are its own: give "
                 "another folder, or one in it."

@@ -191,7 +191,7 @@ def test_what_was_learned_without_a_save_to_go_on_from_is_kept(finished, base, t
     shutil.rmtree(tmp_path / "run" / "checkpoints")
     best = tmp_path / "run" / "best" / "prompt.safetensors"
     before = best.read_bytes()
-    with pytest.raises(ValueError, match="best was learned by another run.* no checkpoints/"):
+    with pytest.raises(ValueError, match="what a run learned, but .*checkpoints has no save of it"):
         run(base, task, tmp_path / "run")
     assert best.read_bytes() == before
 

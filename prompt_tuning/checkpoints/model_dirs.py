@@ -12,19 +12,24 @@ LEARNED = "learned.safetensors"  # of a method that learns other things than pro
 Path = str | os.PathLike
 
 
-def find_learned(path: Path) -> pathlib.Path:
+def find_learned(path: Path, flag: str = "PROMPT_FILE") -> pathlib.Path:
     """What a method's `read` takes: of a run's folder its best, else its newest, save.
 
     Any other path is that of a prompt file or of a folder that a method wrote, and is returned as
-    it is. Raises FileNotFoundError if nothing is there.
+    it is. Raises FileNotFoundError, naming `flag`, if nothing is there.
     """
     path = pathlib.Path(path)
     if not path.exists():
         raise FileNotFoundError(
-            f"PROMPT_FILE: there is no {path}. Give a prompt file, or the MODEL_DIR of a run."
+            f"{flag}: there is no {path}. Give a prompt file, or the MODEL_DIR of a run."
         )
     newest_first = reversed(saves(path).values())
     return next((save for save in [path / "best", *newest_first] if _holds_files(save)), path)
+
+
+def holds_learned(folder: pathlib.Path) -> bool:
+    """Whether it is a run's folder, with something that the run learned."""
+    return folder.exists() and find_learned(folder) != folder
 
 
 def saves(model_dir: Path) -> dict[int, pathlib.Path]:

@@ -145,7 +145,7 @@ def newest_whole(folder: pathlib.Path) -> int:
     if newest == _NONE and (len(problems) > 1 or any(map(sealing.is_sealed, problems))):
         raise ValueError(
             f"No save in {folder} is whole: {'; '.join(problems.values())}. Bring the files back, or "
-            "delete that folder to begin anew."
+            "give another MODEL_DIR to begin anew."
         )
     for save, problem in problems.items():
         aside = folder.with_name(DAMAGED) / save.name

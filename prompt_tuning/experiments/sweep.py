@@ -306,12 +306,12 @@ def _train(
         bests = [loop.Best() for _ in members]
         if (notes := checkpoints.notes()) is None:
             for folder in files.folders:
-                resuming.check_unused(folder)
+                resuming.check_unused(folder, files.out / runs.FOLDER)
         else:
             resuming.check_identity(notes["run"], identity, files.out)
             resuming.tell_changes(notes["config"], files.configuration)
             bests = [loop.Best(**best) for best in notes["best"]]
-            if notes["metric"] != metric:  # whose scores are others
+            if not resuming.goes_on_by(metric, notes):
                 bests = [loop.Best(evaluated=best.evaluated) for best in bests]
             state = checkpoints.restore(state)
         step, alive = int(state.step), np.asarray(state.finite)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 import dataclasses
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,6 @@ import numpy as np
 
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import tasks
-from prompt_tuning.data import templates
 from prompt_tuning.data import vocabulary as vocabularies
 from prompt_tuning.methods import method
 from prompt_tuning.prompts import files
@@ -58,10 +58,7 @@ class PromptDesign(method.Method):
     )
 
     def __post_init__(self):
-        if (
-            templates.column_names(self.pattern) != ["inputs"]
-            or patterns.INPUTS not in self.pattern
-        ):
+        if re.findall(r"\{[^{}]+\}", self.pattern) != [patterns.INPUTS]:
             raise ValueError(
                 f"PromptDesign.pattern must be text around one {patterns.INPUTS}, such as "
                 f'"{patterns.INPUTS} Answer:", found {self.pattern!r}.'

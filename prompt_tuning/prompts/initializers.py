@@ -268,7 +268,7 @@ class AverageOf:
     @property
     def prompt_files(self) -> Sequence[files.Path]:
         """As of `FromFile`."""
-        return [model_dirs.find_learned(path) for path in self.paths]
+        return [model_dirs.find_learned(path, "AverageOf.paths") for path in self.paths]
 
     def __call__(
         self,

@@ -149,12 +149,12 @@ def train(
         )
         notes = checkpoints.notes()
         if notes is None:
-            resuming.check_unused(model_dir)
+            resuming.check_unused(model_dir, model_dir / runs.FOLDER)
         else:
             resuming.check_identity(notes["run"], identity, model_dir)
             resuming.tell_changes(notes["config"], configuration)
             best = Best(**notes["best"])
-            if notes["metric"] != metric:  # whose scores are others
+            if not resuming.goes_on_by(metric, notes):
                 best = Best(evaluated=best.evaluated)
 
         # Place arrays: each frozen weight goes to its devices once.

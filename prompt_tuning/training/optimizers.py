@@ -157,7 +157,9 @@ def warmup_cosine(
 
 def _check_rate(what: str, rate: Any) -> None:
     """Raises ValueError for a number that is not above 0; a schedule, or a traced rate, may be any."""
-    if isinstance(rate, int | float) and not 0 < rate < math.inf:
+    if callable(rate) or isinstance(rate, jax.core.Tracer):
+        return
+    if not 0 < float(rate) < math.inf:
         raise ValueError(
             f"{what} must be a finite number above 0, found {rate}: change LEARNING_RATE."
         )

@@ -42,7 +42,7 @@ def check_identity(
     """Raises ValueError where the run in MODEL_DIR is not this one.
 
     What must be equal is what decides which numbers the next step computes, but for the optimizer:
-    task, training examples, model, method, seed, batch size and lengths.
+    task, the first training examples, model, method, seed, batch size and lengths.
     """
     saved = {DATA: identity[DATA], **saved}  # saves of before it was kept
     differing = [name for name in identity if saved.get(name) != identity[name]]
@@ -56,16 +56,30 @@ def check_identity(
         )
 
 
-def check_unused(model_dir: pathlib.Path) -> None:
-    """Raises ValueError where there is no save to go on from, but something learned, which a run that
-    begins would write over.
+def check_unused(folder: pathlib.Path, checkpoints: pathlib.Path) -> None:
+    """Raises ValueError where a run that begins would write over what another learned.
+
+    Args:
+      folder: where it writes what it learns.
+      checkpoints: where there is no save to go on from.
     """
-    found = model_dirs.find_learned(model_dir) if model_dir.exists() else model_dir
-    if found != model_dir:
+    if model_dirs.holds_learned(folder):
         raise ValueError(
-            f"{found} was learned by another run, of which {model_dir} has no checkpoints/ to go on from: "
-            "give another MODEL_DIR, or remove it."
+            f"{folder} has what a run learned, but {checkpoints} has no save of it to go on from: give "
+            f"another MODEL_DIR, or remove best/ and numpy_checkpoints/ in {folder}."
         )
+
+
+def goes_on_by(metric: str, notes: Mapping[str, Any]) -> bool:
+    """Whether the best evaluation so far, whose metric the notes name, still counts; told if not."""
+    if notes["metric"] == metric:
+        return True
+    log.warning(
+        "The best evaluation so far was so by %s; from here on it is %s that decides.",
+        notes["metric"],
+        metric,
+    )
+    return False
 
 
 def tell_changes(saved: str | None, configuration: str | None) -> None:

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from prompt_tuning import checks
 from prompt_tuning import eval as evaluation
 from prompt_tuning import infer
 from prompt_tuning.evaluation import reports

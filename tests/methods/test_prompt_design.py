@@ -91,6 +91,11 @@ def test_it_is_text_around_the_input(request, model, settings, written):
     check_written(base, prompt_design.PromptDesign(**settings), written.format)
 
 
+def test_other_braces_are_text(bytes_model):
+    design = prompt_design.PromptDesign('{"q": "{inputs}"}')
+    check_written(bytes_model, design, '{{"q": "{}"}}'.format)
+
+
 @pytest.mark.parametrize("model", ["bytes_model", "pieces_model"])
 def test_examples_stand_in_front_in_the_form_of_the_input(request, model, task):
     """Rows of the training split that were drawn, each with its answer."""

@@ -188,11 +188,12 @@ def test_a_finished_run_that_is_asked_for_fewer_steps_stays_as_it_is(tmp_path):
     assert (again.step, again.best) == (finished.step, finished.best)
 
 
-def test_another_metric_begins_with_no_best(tmp_path):
+def test_another_metric_begins_with_no_best(tmp_path, caplog):
     evaluate = lambda params, step: {"accuracy": 90.0, "loss": 9.0 - step}
     options = dict(evaluate=evaluate, eval_period=1, patience=1)
     run(tmp_path, 1, **options)
     assert run(tmp_path, 4, metric="-loss", **options).best == loop.Best(4, -5.0, 0, 4)
+    assert "so by accuracy; from here on it is -loss that decides" in caplog.text
 
 
 @pytest.mark.parametrize(
