@@ -88,7 +88,7 @@ def test_a_prompt_of_the_mixture_on_one_task(base, mixture_run, tmp_path):
     assert scores["illegal_rate"] == 0
     assert json.loads((tmp_path / "metrics.json").read_text()) == scores
     rows = [json.loads(line) for line in (tmp_path / "predictions.jsonl").open()]
-    assert all(row["prediction"] in ("true", "false") for row in rows)
+    assert all(row["prediction"] in ("True", "False") for row in rows)
     for row in rows:
         assert row["score"] == max(row["label_scores"].values())
 
