@@ -9,7 +9,7 @@ used: for the same loss, decoding and serving as every other method's, the proba
 are written as those of the tokens of their texts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
 import json
@@ -24,6 +24,7 @@ import numpy as np
 
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import vocabulary as vocabularies
+from prompt_tuning.data.examples import label_texts
 from prompt_tuning.methods import added
 from prompt_tuning.methods import method
 from prompt_tuning.prompts import files
@@ -170,16 +171,18 @@ class WARP(added.Added):
     vocabulary's table, which say little about an encoder's output, were no better in short runs.
 
     Attributes:
-      labels: the classes' texts (CLASS_LABELS), all targets of the task.
+      labels: the classes' texts (CLASS_LABELS), all targets of the task; or a mapping to them.
       length: P, rows of the prompt (PROMPT_LENGTH).
       initializer: gives their first value, see prompts/initializers.py.
     """
 
-    labels: Sequence[str]
+    labels: Sequence[str] | Mapping[str, str]
     length: int = 20
     initializer: Callable = initializers.SampledVocab()
 
     def __post_init__(self):
+        if isinstance(self.labels, Mapping):
+            object.__setattr__(self, "labels", label_texts(self.labels))
         if isinstance(self.labels, str) or len(self.labels) < 2:
             raise ValueError(
                 "WARP.labels (CLASS_LABELS) must be a list of at least two labels, found "

@@ -7,7 +7,7 @@ embedding [V, D], wherever it already lies; only the rows that are used leave
 it. Each initializer that needs one takes `embedding_file` in its place.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 
 import jax
@@ -18,6 +18,7 @@ import numpy as np
 from prompt_tuning.checkpoints import model_dirs
 from prompt_tuning.checkpoints.stored import StoredArray
 from prompt_tuning.data import vocabulary as vocabularies
+from prompt_tuning.data.examples import label_texts
 from prompt_tuning.prompts import files
 
 Initializer = Callable[..., Float[Array, "P D"]]
@@ -137,12 +138,12 @@ class ClassLabels(_FromTable):
     and uses this table unless it has its own.
 
     Attributes:
-      labels: in the order of their rows.
+      labels: in the order of their rows; or a mapping to them, as `FilesTask.labels`.
       fallback: fills the rows behind the labels.
       truncate: of more than P labels, use the first P (the original's way).
     """
 
-    labels: Sequence[str]
+    labels: Sequence[str] | Mapping[str, str]
     fallback: Initializer = SampledVocab()
     truncate: bool = False
 
@@ -162,7 +163,9 @@ class ClassLabels(_FromTable):
     ) -> Float[Array, "P D"]:
         length, width = shape
         table = self._table(table, width)
-        labels = self.labels[:length] if self.truncate else self.labels
+        labels = label_texts(self.labels) if isinstance(self.labels, Mapping) else self.labels
+        if self.truncate:
+            labels = labels[:length]
         if len(labels) > length:
             raise ValueError(
                 f"CLASS_LABELS has {len(labels)} labels, which need as many rows, "

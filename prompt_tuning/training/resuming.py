@@ -52,7 +52,7 @@ def check_identity(
         was, now = ({name: values.get(name) for name in differing} for values in (saved, identity))
         raise ValueError(
             f"{model_dir} holds another run: it had {was}, this one has {now}. Give another "
-            "MODEL_DIR, or the configuration of that run (config.gin)."
+            "MODEL_DIR, or that run's configuration (config.gin) and data."
         )
 
 

@@ -91,6 +91,10 @@ def log_probs_by_hand(base, method, trained, batch):
     return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
+def test_labels_may_be_what_a_file_s_are_mapped_to():
+    assert of({"0": "no", "1": "yes", "n": "no"}) == of(("no", "yes"))
+
+
 @pytest.mark.parametrize("labels", [SHARED, APART], ids=["shared starts", "apart"])
 def test_every_way_to_predict(base, labels):
     """Ranking has the classes' own probabilities; beams find the best; greedy goes by the prefix."""

@@ -79,6 +79,12 @@ def test_as_many_labels_as_rows_fit_exactly():
     assert row_ids(prompt) == [4, 5]
 
 
+def test_labels_may_be_what_a_file_s_are_mapped_to():
+    labels = {"0": "true", "1": "false"}
+    prompt = start(init.ClassLabels(labels, init.Uniform()), length=2)
+    assert row_ids(prompt) == [4, 5]
+
+
 def test_labels_that_do_not_fit_may_be_left_out():
     labels = ("true", "false", "maybe")
     assert row_ids(start(init.ClassLabels(labels, init.Uniform(), truncate=True), 1)) == [4]
