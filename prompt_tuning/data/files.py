@@ -74,11 +74,11 @@ class FilesTask(ExamplesTask):
     def _check_label_types(self) -> None:
         if not self.labels:
             raise DataError(f"task {self.name}: labels is empty: leave it out for free text")
-        texts = [self.labels] if isinstance(self.labels, str) else label_texts(self.labels)
-        if isinstance(self.labels, str) or not all(isinstance(text, str) for text in texts):
+        labels = self.labels
+        if isinstance(labels, str) or not all(isinstance(x, str) for x in label_texts(labels)):
             raise DataError(
                 f"task {self.name}: labels (CLASS_LABELS) must be a list of texts, or a mapping to texts, "
-                f"found {self.labels!r}"
+                f"found {labels!r}"
             )
 
     @property

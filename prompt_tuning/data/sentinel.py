@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from prompt_tuning.data.examples import DataError, Examples, Ragged
+from prompt_tuning.data.paths import PathLike
 from prompt_tuning.data.tasks import ExamplesTask, Task
 from prompt_tuning.data.vocabulary import Vocabulary
 
@@ -50,6 +51,9 @@ class SentinelTask(ExamplesTask):
 
     def check(self, split: str, vocabulary: Vocabulary) -> None:
         self.task.check(split, vocabulary)
+
+    def cache_folder(self, cache_dir: PathLike | None) -> PathLike | None:
+        return self.task.cache_folder(cache_dir)
 
     def identity(self, split: str) -> dict[str, object]:
         return self.task.identity(split)

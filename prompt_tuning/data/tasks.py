@@ -95,8 +95,14 @@ class ExamplesTask:
             **self.identity(split),
         }
         return cached_examples(
-            cache_dir, identity, lambda: self.read(split, vocabulary, inputs_length, targets_length)
+            self.cache_folder(cache_dir),
+            identity,
+            lambda: self.read(split, vocabulary, inputs_length, targets_length),
         )
+
+    def cache_folder(self, cache_dir: PathLike | None) -> PathLike | None:
+        """Where examples are kept, where the run has CACHE_DIR; None for nowhere."""
+        return cache_dir
 
     def check(self, split: str, vocabulary: Vocabulary) -> None:
         """Raises DataError where the task does not have the split, or is not for the vocabulary."""

@@ -3,6 +3,7 @@
 As in Python's format strings, {{ and }} are braces.
 """
 
+import functools
 import json
 import math
 import re
@@ -21,20 +22,25 @@ def column_names(template: str) -> list[str]:
 
     Raises DataError for a template with a single brace.
     """
-    names = [name for name in _BRACES.findall(template) if name]
+    return list(_columns(template))
+
+
+@functools.cache  # rows are filled by the thousand
+def _columns(template: str) -> tuple[str, ...]:
+    names = tuple(name for name in _BRACES.findall(template) if name)
     if names and re.search("[{}]", _BRACES.sub("", template)):
         raise DataError(
             f"template {template!r}: expected columns in braces, found a single brace: write {{{{ or "
             "}} for one that is text"
         )
-    return names or [template]
+    return names or (template,)
 
 
 def fill(template: str, columns: Columns) -> str:
     """The text of a column, or of a template with columns put in. Raises RowError if a value is no
     text.
     """
-    if column_names(template) == [template]:
+    if _columns(template) == (template,):
         return _text(template, columns)
     return _BRACES.sub(
         lambda match: _text(match[1], columns) if match[1] else match[0][0], template

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from prompt_tuning.data.cached import CachedTask
 from prompt_tuning.data.examples import DataError
+from prompt_tuning.data.sentinel import SentinelTask
 from prompt_tuning.data.seqio_tasks import find_task, provider
 from prompt_tuning.data.shipped import SHIPPED, shipped_task
 from prompt_tuning.data.tasks import MixtureTask
@@ -144,6 +145,9 @@ def test_a_source_that_is_a_function_is_not_cached(tmp_path, caplog):
     for text in ("a", "b"):
         register("changing", [{"inputs": text, "targets": "x"}])
         read = find_task("changing").load("train", BYTES, 8, 4, cache_dir=tmp_path)
+        assert read.fields[0]["inputs"] == text
+        sentinel = SentinelTask(find_task("changing"))
+        read = sentinel.load("train", BYTES, 8, 4, cache_dir=tmp_path)
         assert read.fields[0]["inputs"] == text
     assert "changing is not kept in CACHE_DIR: nothing tells when its source, a Func" in caplog.text
     assert not list(tmp_path.iterdir())

@@ -86,24 +86,17 @@ class SeqioTask(ExamplesTask):
                     f"the model reads {vocabulary.name}"
                 )
 
-    def load(
-        self,
-        split: str,
-        vocabulary: Vocabulary,
-        inputs_length: int,
-        targets_length: int,
-        cache_dir: PathLike | None = None,
-    ) -> Examples:
-        """As any task's, but without the cache where nothing tells when the source has changed."""
+    def cache_folder(self, cache_dir: PathLike | None) -> PathLike | None:
+        """None where nothing tells when the source has changed."""
         source = self._task.source
-        if cache_dir is not None and not isinstance(source, _KNOWN_SOURCES):
-            log.warning(
-                "task %s is not kept in CACHE_DIR: nothing tells when its source, a %s, has changed",
-                self.name,
-                type(source).__name__,
-            )
-            cache_dir = None
-        return super().load(split, vocabulary, inputs_length, targets_length, cache_dir)
+        if cache_dir is None or isinstance(source, _KNOWN_SOURCES):
+            return cache_dir
+        log.warning(
+            "task %s is not kept in CACHE_DIR: nothing tells when its source, a %s, has changed",
+            self.name,
+            type(source).__name__,
+        )
+        return None
 
     def identity(self, split: str) -> dict[str, object]:
         """The names of preprocessors with what partials give them, and the source's name and version
