@@ -304,12 +304,9 @@ def _train(
         checkpoints = runs.RunCheckpoints(files.out / runs.FOLDER, keep)
         stack.callback(checkpoints.close)
         bests = [loop.Best() for _ in members]
-        if (notes := checkpoints.notes()) is None:
-            for folder in files.folders:
-                resuming.check_unused(folder, files.out / runs.FOLDER)
-        else:
-            resuming.check_identity(notes["run"], identity, files.out)
-            resuming.tell_changes(notes["config"], files.configuration)
+        notes = checkpoints.notes()
+        resuming.check(notes, identity, files.configuration, files.out, files.folders)
+        if notes is not None:
             bests = [loop.Best(**best) for best in notes["best"]]
             if not resuming.goes_on_by(metric, notes):
                 bests = [loop.Best(evaluated=best.evaluated) for best in bests]

@@ -148,11 +148,8 @@ def train(
             contextlib.closing(runs.RunCheckpoints(model_dir / runs.FOLDER, keep))
         )
         notes = checkpoints.notes()
-        if notes is None:
-            resuming.check_unused(model_dir, model_dir / runs.FOLDER)
-        else:
-            resuming.check_identity(notes["run"], identity, model_dir)
-            resuming.tell_changes(notes["config"], configuration)
+        resuming.check(notes, identity, configuration, model_dir, [model_dir])
+        if notes is not None:
             best = Best(**notes["best"])
             if not resuming.goes_on_by(metric, notes):
                 best = Best(evaluated=best.evaluated)

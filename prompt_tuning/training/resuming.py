@@ -1,12 +1,13 @@
 """Whether what is found in MODEL_DIR is this run, and what has changed since it stopped."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import difflib
 import logging
 import pathlib
 from typing import Any
 
 from prompt_tuning.checkpoints import model_dirs
+from prompt_tuning.checkpoints import runs
 from prompt_tuning.checkpoints import weights
 from prompt_tuning.data import arrangements
 from prompt_tuning.methods import method as methods
@@ -36,7 +37,31 @@ def identity(
     }
 
 
-def check_identity(
+def check(
+    notes: Mapping[str, Any] | None,
+    identity: Mapping[str, Any],
+    configuration: str | None,
+    model_dir: pathlib.Path,
+    folders: Sequence[pathlib.Path],
+) -> None:
+    """Raises ValueError where MODEL_DIR holds another run, or what one without a save learned.
+
+    Args:
+      notes: of the save to go on from; None if there is none.
+      identity: this run's.
+      configuration: this run's, if it is known; what has changed is told.
+      model_dir: where the save was looked for.
+      folders: where this run writes what it learns.
+    """
+    if notes is None:
+        for folder in folders:
+            _check_unused(folder, model_dir / runs.FOLDER)
+    else:
+        _check_identity(notes["run"], identity, model_dir)
+        _tell_changes(notes["config"], configuration)
+
+
+def _check_identity(
     saved: Mapping[str, Any], identity: Mapping[str, Any], model_dir: pathlib.Path
 ) -> None:
     """Raises ValueError where the run in MODEL_DIR is not this one.
@@ -56,13 +81,8 @@ def check_identity(
         )
 
 
-def check_unused(folder: pathlib.Path, checkpoints: pathlib.Path) -> None:
-    """Raises ValueError where a run that begins would write over what another learned.
-
-    Args:
-      folder: where it writes what it learns.
-      checkpoints: where there is no save to go on from.
-    """
+def _check_unused(folder: pathlib.Path, checkpoints: pathlib.Path) -> None:
+    """Raises ValueError where a run that begins would write over what another learned."""
     if model_dirs.holds_learned(folder):
         raise ValueError(
             f"{folder} has what a run learned, but {checkpoints} has no save of it to go on from: give "
@@ -82,7 +102,7 @@ def goes_on_by(metric: str, notes: Mapping[str, Any]) -> bool:
     return False
 
 
-def tell_changes(saved: str | None, configuration: str | None) -> None:
+def _tell_changes(saved: str | None, configuration: str | None) -> None:
     """Names what may change in a run (optimizer, steps, periods, decoder, hardware, ...) and has."""
     if saved is None or configuration is None:
         return
